@@ -1,0 +1,1 @@
+"""Foundation-PLR: how cleaning of pupil recordings propagates to glaucoma screening."""
