@@ -1,0 +1,144 @@
+"""The registry: which names are valid, how they are displayed, which way a metric is good."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+
+
+class RegistryError(ValueError):
+    """A name that is not in the registry, or a registry that contradicts the configs."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method of one stage; `runnable` when it has a config file."""
+
+    stage: str
+    name: str
+    display_name: str
+    category: str
+    colour: str
+    in_study: bool
+    runnable: bool
+    sort_order: int
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric: its direction ('higher', 'lower' or 'target'), domain and accepted spellings."""
+
+    name: str
+    display_name: str
+    stage: str
+    kind: str
+    direction: str
+    target: float | None
+    domain: tuple[float | None, float | None]
+    definition: str
+    aliases: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The MLflow experiment of a stage, and what the benchmark report calls the stage (None: not reported)."""
+
+    stage: str
+    experiment: str
+    report_stage: str | None
+
+
+@dataclass(frozen=True)
+class Registry:
+    """All valid names.
+
+    Attributes
+    ----------
+    methods : mapping of (stage, name) to Method
+        Stages are 'outlier', 'imputation', 'features' and 'classifier'; in display order.
+    metrics : mapping of name to Metric
+    experiments : mapping of stage to Experiment
+    """
+
+    methods: Mapping[tuple[str, str], Method]
+    metrics: Mapping[str, Metric]
+    experiments: Mapping[str, Experiment]
+
+    def names(self, stage: str, runnable_only: bool = False) -> list[str]:
+        """Return the method names of a stage in display order."""
+        return [m.name for m in self.methods.values() if m.stage == stage and (m.runnable or not runnable_only)]
+
+    def method(self, stage: str, name: str) -> Method:
+        """Return a method, or raise a `RegistryError` that lists the valid names."""
+        if (stage, name) not in self.methods:
+            raise RegistryError(_unknown(f"{stage} method", name, self.names(stage)))
+        return self.methods[stage, name]
+
+    def metric(self, spelling: str) -> Metric:
+        """Return the metric meant by any common spelling ('test_auroc', 'AUROC', 'roc-auc')."""
+        spellings = {_plain(s): m for m in self.metrics.values() for s in (m.name, m.display_name, *m.aliases)}
+        if _plain(spelling) not in spellings:
+            raise RegistryError(_unknown("metric", spelling, list(self.metrics)))
+        return spellings[_plain(spelling)]
+
+
+@cache
+def load_registry(configs: Path = CONFIGS) -> Registry:
+    """Read `mlflow_registry/` below `configs`.
+
+    Raises
+    ------
+    RegistryError
+        If a method has a config file but no entry, or an entry has unknown or missing keys.
+    """
+    folder = configs / "mlflow_registry"
+    methods = {}
+    for stage, entries in _read(folder / "methods.yaml").items():
+        files = {path.stem for path in (configs / stage).glob("*.yaml")}
+        if unlisted := sorted(files - set(entries)):
+            raise RegistryError(
+                f"configs/{stage}/{unlisted[0]}.yaml has no entry in configs/mlflow_registry/methods.yaml; "
+                f"add one under '{stage}'"
+            )
+        for order, (name, entry) in enumerate(entries.items()):
+            computed = {"stage": stage, "name": name, "runnable": name in files, "sort_order": order}
+            methods[stage, name] = _record(Method, entry | computed, f"method {name}")
+    metrics = {}
+    for name, entry in _read(folder / "metrics.yaml").items():
+        tuples = {"domain": tuple(entry["domain"]), "aliases": tuple(entry["aliases"])}
+        metrics[name] = _record(Metric, entry | {"name": name} | tuples, f"metric {name}")
+    experiments = {
+        stage: _record(Experiment, entry | {"stage": stage}, f"experiment of {stage}")
+        for stage, entry in _read(folder / "experiments.yaml").items()
+    }
+    return Registry(methods, metrics, experiments)
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def _record(kind: type, entry: dict[str, Any], what: str) -> Any:
+    expected = {field.name for field in fields(kind)}
+    if wrong := sorted(expected ^ set(entry)):
+        raise RegistryError(f"registry entry of {what}: keys {', '.join(wrong)} are missing or unknown")
+    return kind(**entry)
+
+
+def _plain(spelling: str) -> str:
+    kept = "".join(c for c in spelling.lower() if c.isalnum())
+    return kept.removeprefix("test")
+
+
+def _unknown(what: str, name: str, valid: list[str]) -> str:
+    close = get_close_matches(name, valid, n=1, cutoff=0.5)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return f"unknown {what} {name!r}.{hint} Valid: {', '.join(valid)}"
