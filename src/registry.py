@@ -74,7 +74,9 @@ class Registry:
 
     def names(self, stage: str, runnable_only: bool = False) -> list[str]:
         """Return the method names of a stage in display order."""
-        return [m.name for m in self.methods.values() if m.stage == stage and (m.runnable or not runnable_only)]
+        return [
+            m.name for m in self.methods.values() if m.stage == stage and (m.runnable or not runnable_only)
+        ]
 
     def method(self, stage: str, name: str) -> Method:
         """Return a method, or raise a `RegistryError` that lists the valid names."""
@@ -84,7 +86,9 @@ class Registry:
 
     def metric(self, spelling: str) -> Metric:
         """Return the metric meant by any common spelling ('test_auroc', 'AUROC', 'roc-auc')."""
-        spellings = {_plain(s): m for m in self.metrics.values() for s in (m.name, m.display_name, *m.aliases)}
+        spellings = {
+            _plain(s): m for m in self.metrics.values() for s in (m.name, m.display_name, *m.aliases)
+        }
         if _plain(spelling) not in spellings:
             raise RegistryError(_unknown("metric", spelling, list(self.metrics)))
         return spellings[_plain(spelling)]

@@ -1,0 +1,297 @@
+"""MLflow, the only store of runs: log a stage or a run, find it again, read its artifacts."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+from filelock import FileLock
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+ROOT = Path(__file__).resolve().parents[1]
+SCHEMA_VERSION = "1"
+_PAGE = 1000  # search_runs returns no more than this at once, without saying so
+_MAX_TAG = 500
+
+log = logging.getLogger(__name__)
+
+
+class TrackingError(RuntimeError):
+    """The store of runs cannot be used; the message says which, and what to do."""
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """One run as the store has it; times in milliseconds since 1970."""
+
+    run_id: str
+    run_name: str
+    experiment: str
+    status: str
+    start_time: int
+    end_time: int | None
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+    artifact_uri: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is logged about one run, in as few calls as MLflow allows.
+
+    `artifacts` writes the run's files into the folder it is given.
+    """
+
+    experiment: str
+    run_name: str
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+    artifacts: Callable[[Path], None]
+    started: float
+    status: str = "FINISHED"
+
+
+def default_tracking_uri() -> str:
+    """Return the address of the store in the repository."""
+    return f"sqlite:///{ROOT / 'mlflow.db'}"
+
+
+class Tracking:
+    """A store of runs that is ready for use by several processes.
+
+    Parameters
+    ----------
+    uri : str
+        `sqlite:///` with an absolute path, or the address of an MLflow server.
+    experiments : iterable of str
+        Experiments that must exist.
+    artifact_root : Path, optional
+        Folder of the artifacts; beside the sqlite file by default, the server's choice otherwise.
+
+    Raises
+    ------
+    TrackingError
+        If the store cannot be opened.
+    """
+
+    def __init__(self, uri: str, experiments: tuple[str, ...], artifact_root: Path | None = None) -> None:
+        self.uri = uri
+        self._root = artifact_root or _beside(uri)
+        self._locks = self._root / ".locks" if self._root else None
+        self._client = _client(uri)
+        self._experiments = self._prepare(experiments)
+
+    def find(self, experiment: str, stage_key: str) -> StoredRun | None:
+        """Return the newest finished run with this key, or None."""
+        condition = f"tags.stage_key = '{stage_key}' and attributes.status = 'FINISHED'"
+        found = self._client.search_runs([self._experiments[experiment]], condition, max_results=1)
+        return _stored(found[0], experiment) if found else None
+
+    def log(self, record: Record) -> StoredRun:
+        """Write a run; it is finished, and so visible to `find`, only when all of it is there."""
+        from mlflow.entities import Metric, Param
+
+        now = int(time.time() * 1000)
+        tags = {key: str(value)[:_MAX_TAG] for key, value in record.tags.items()}
+        tags |= {"schema_version": SCHEMA_VERSION, "process": _process()}
+        run = self._client.create_run(
+            self._experiments[record.experiment], int(record.started * 1000), tags, record.run_name
+        )
+        run_id = run.info.run_id
+        self._client.log_batch(
+            run_id,
+            metrics=[Metric(name, value, now, 0) for name, value in record.metrics.items()],
+            params=[Param(name, str(value)) for name, value in record.params.items()],
+        )
+        with TemporaryDirectory(prefix="plr-artifacts-") as folder:
+            record.artifacts(Path(folder))
+            self._client.log_artifacts(run_id, folder)
+        self._client.set_terminated(run_id, record.status)
+        return _stored(self._client.get_run(run_id), record.experiment)
+
+    def artifacts(self, run: StoredRun) -> Path:
+        """Return the local folder with a run's artifacts (downloaded once, if they are on a server)."""
+        local = artifact_folder(run, self._root)
+        if local.is_dir():
+            return local
+        from mlflow.artifacts import download_artifacts
+
+        return Path(download_artifacts(run_id=run.run_id, tracking_uri=self.uri))
+
+    @contextmanager
+    def lock(self, stage_key: str) -> Iterator[None]:
+        """Hold the right to compute a stage, where processes share the artifact folder."""
+        if self._locks is None:
+            yield
+            return
+        self._locks.mkdir(parents=True, exist_ok=True)
+        # The lock file stays: removing it would let two waiting processes lock two different files.
+        with FileLock(self._locks / stage_key):
+            yield
+
+    def close_dead_runs(self) -> int:
+        """Mark runs that a killed process of this machine left RUNNING as KILLED; return how many."""
+        running = self._client.search_runs(
+            list(self._experiments.values()), "attributes.status = 'RUNNING'", max_results=_PAGE
+        )
+        dead = [run for run in running if _is_dead(run.data.tags.get("process", ""))]
+        for run in dead:
+            self._client.set_terminated(run.info.run_id, "KILLED")
+        return len(dead)
+
+    def _prepare(self, experiments: tuple[str, ...]) -> dict[str, str]:
+        """Create what is missing, one process at a time: MLflow's first use of a file is not concurrent."""
+        known = self._known()
+        if all(name in known for name in experiments):
+            return known
+        if self._root is None:
+            return self._create(experiments)
+        self._root.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._root / ".create.lock"):
+            return self._create(experiments)
+
+    def _known(self) -> dict[str, str]:
+        path = _sqlite_path(self.uri)
+        if path is not None and not path.exists():
+            return {}
+        return {e.name: e.experiment_id for e in self._client.search_experiments()}
+
+    def _create(self, experiments: tuple[str, ...]) -> dict[str, str]:
+        path = _sqlite_path(self.uri)
+        if path is not None and not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            log.info("Creating the MLflow store (a few seconds, once)")
+            _initialise_sqlite(path)
+        known = {e.name: e.experiment_id for e in self._client.search_experiments()}
+        for name in experiments:
+            if name not in known:
+                location = None if self._root is None else (self._root / name).as_uri()
+                known[name] = self._client.create_experiment(name, artifact_location=location)
+        return known
+
+
+def list_runs(uri: str) -> list[StoredRun]:
+    """Return every run of every experiment, oldest first.
+
+    Raises
+    ------
+    TrackingError
+        If there is no store at `uri`.
+    """
+    path = _sqlite_path(uri)
+    if path is not None and not path.exists():
+        raise TrackingError(
+            f"no MLflow store at {path}; expected the file a sweep writes: run one, or pass --tracking-uri"
+        )
+    client = _client(uri)
+    names = {e.experiment_id: e.name for e in client.search_experiments()}
+    runs: list[StoredRun] = []
+    token = None
+    while True:
+        page = client.search_runs(list(names), max_results=_PAGE, page_token=token)
+        runs += [_stored(run, names[run.info.experiment_id]) for run in page]
+        token = page.token
+        if not token:
+            return sorted(runs, key=lambda run: (run.start_time, run.run_id))
+
+
+def artifact_folder(run: StoredRun, artifact_root: Path | None = None) -> Path:
+    """Return where a run's artifacts should lie on this machine; the folder need not exist.
+
+    The stored address is absolute and goes stale when a store is moved; with `artifact_root` the place
+    is worked out from that folder, the experiment and the run instead.
+    """
+    stored = Path(unquote(urlparse(run.artifact_uri).path))
+    if artifact_root is None or stored.is_dir():
+        return stored
+    return artifact_root / run.experiment / run.run_id / "artifacts"
+
+
+def _client(uri: str) -> Any:
+    from mlflow.tracking import MlflowClient
+
+    for library in ("mlflow", "alembic"):  # after the import, which sets its own levels
+        logging.getLogger(library).setLevel(logging.WARNING)
+    path = _sqlite_path(uri)
+    if path is not None and not path.is_absolute():
+        raise TrackingError(f"tracking.uri {uri} is relative; write sqlite:/// followed by an absolute path")
+    if "://" not in uri:
+        raise TrackingError(
+            f"tracking.uri {uri!r} is no address; expected sqlite:////absolute/path.db or http://server:port"
+        )
+    return MlflowClient(uri)
+
+
+def _initialise_sqlite(path: Path) -> None:
+    """Build the file under another name, so that a kill cannot leave half a schema behind."""
+    from mlflow.tracking import MlflowClient
+
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    MlflowClient(f"sqlite:///{draft}").search_experiments()
+    import sqlite3
+
+    with sqlite3.connect(draft) as connection:
+        # Readers and one writer at a time without blocking each other; the mode stays with the file.
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    draft.replace(path)
+    for rest in path.parent.glob(f"{draft.name}-*"):
+        rest.unlink()
+
+
+def _stored(run: Any, experiment: str) -> StoredRun:
+    info, data = run.info, run.data
+    return StoredRun(
+        info.run_id,
+        info.run_name or "",
+        experiment,
+        info.status,
+        info.start_time,
+        info.end_time,
+        data.params,
+        {key: value for key, value in data.tags.items() if not key.startswith("mlflow.")},
+        data.metrics,
+        info.artifact_uri,
+    )
+
+
+def _sqlite_path(uri: str) -> Path | None:
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+def _beside(uri: str) -> Path | None:
+    path = _sqlite_path(uri)
+    return None if path is None else path.parent / "mlartifacts"
+
+
+def _process() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _is_dead(process: str) -> bool:
+    host, _, pid = process.rpartition(":")
+    return host == socket.gethostname() and not _is_alive(int(pid))
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
