@@ -1,0 +1,110 @@
+"""Creating a results database and filling it in bulk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+
+HERE = Path(__file__).parent
+SCHEMA_VERSION = 1
+
+
+class ResultsWriter:
+    """A results database being filled. Made by `new_results`."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection = connection
+
+    def insert(self, table: str, rows: pd.DataFrame) -> None:
+        """Append a whole data frame to a table.
+
+        Parameters
+        ----------
+        table : str
+            Name of a table in `schema.sql`.
+        rows : pandas.DataFrame
+            Columns by name, in any order; columns of the table that are absent become NULL. NaN becomes NULL.
+
+        Raises
+        ------
+        ValueError
+            If the frame has a column the table lacks.
+        """
+        columns = self.columns(table)
+        unknown = [name for name in rows.columns if name not in columns]
+        if unknown:
+            raise ValueError(
+                f"Table {table} has no column {', '.join(unknown)}; it has {', '.join(columns)}."
+            )
+        if rows.empty:
+            return
+        self.connection.register("incoming", rows)
+        try:
+            values = ", ".join(_value(name, kind) for name, kind in columns.items() if name in rows.columns)
+            names = ", ".join(f'"{name}"' for name in columns if name in rows.columns)
+            self.connection.execute(f"INSERT INTO {table} ({names}) SELECT {values} FROM incoming")
+        finally:
+            self.connection.unregister("incoming")
+
+    def columns(self, table: str) -> dict[str, str]:
+        """Column names of a table, in order, with their types."""
+        rows = self.connection.execute(
+            "SELECT column_name, data_type FROM duckdb_columns() "
+            "WHERE database_name = 'results' AND table_name = ? ORDER BY column_index",
+            [table],
+        ).fetchall()
+        if not rows:
+            raise ValueError(f"The schema has no table {table}.")
+        return dict(rows)
+
+
+def _value(name: str, kind: str) -> str:
+    """SQL that reads one column of the frame; a NaN must not survive as NaN, which compares as the largest number."""
+    if kind in ("DOUBLE", "FLOAT"):
+        return f'CASE WHEN isnan("{name}"::DOUBLE) THEN NULL ELSE "{name}"::DOUBLE END'
+    return f'"{name}"::{kind}'
+
+
+@contextmanager
+def new_results(path: Path) -> Iterator[ResultsWriter]:
+    """Create an empty results database and open it for writing.
+
+    The file is readable by DuckDB 1.2 and later. It is closed and checkpointed on leaving.
+
+    Parameters
+    ----------
+    path : Path
+        A file that does not exist yet.
+
+    Yields
+    ------
+    ResultsWriter
+    """
+    with duckdb.connect(":memory:") as connection:
+        quoted = str(path).replace("'", "''")
+        connection.execute(f"ATTACH '{quoted}' AS results (STORAGE_VERSION 'v1.2.0')")
+        connection.execute("USE results")
+        connection.execute((HERE / "schema.sql").read_text(encoding="utf-8"))
+        for view in _views_in_order():
+            connection.execute(view.read_text(encoding="utf-8"))
+        yield ResultsWriter(connection)
+        connection.execute("USE memory")
+        connection.execute("DETACH results")
+
+
+def _views_in_order() -> list[Path]:
+    """View files, those that read another view after it."""
+    waiting = {file.stem: file.read_text(encoding="utf-8") for file in sorted((HERE / "views").glob("*.sql"))}
+    ordered: list[Path] = []
+    while waiting:
+        ready = [name for name, sql in waiting.items() if not any(o in sql for o in waiting if o != name)]
+        if not ready:
+            raise ValueError(f"The views {', '.join(waiting)} read one another in a circle.")
+        for name in ready:
+            ordered.append(HERE / "views" / f"{name}.sql")
+            del waiting[name]
+    return ordered

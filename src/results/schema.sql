@@ -1,0 +1,599 @@
+-- The results database: one cohort, one set of resamples, every combination evaluated on it.
+-- The only definition of its tables. Each table's comment gives its grain and, after "Key:", its unique columns;
+-- extraction checks both. NULL means undefined or not stored by the program that made the run.
+
+CREATE TABLE provenance (
+    schema_version INTEGER NOT NULL,
+    created_at TIMESTAMP NOT NULL,
+    source VARCHAR NOT NULL,
+    unit VARCHAR,
+    cohort_hash VARCHAR NOT NULL,
+    resample_id VARCHAR NOT NULL,
+    n_subjects INTEGER NOT NULL,
+    n_recordings INTEGER NOT NULL,
+    n_cases INTEGER NOT NULL,
+    n_controls INTEGER NOT NULL,
+    n_unlabelled INTEGER,
+    n_iterations INTEGER NOT NULL,
+    seed BIGINT,
+    fit_on VARCHAR,
+    code_commit VARCHAR,
+    package_versions VARCHAR,
+    tracking_store VARCHAR NOT NULL,
+    sweep_id VARCHAR,
+    prevalence_study DOUBLE NOT NULL,
+    prevalence_population DOUBLE NOT NULL,
+    "foreign" BOOLEAN NOT NULL
+);
+COMMENT ON TABLE provenance IS 'Where the numbers come from. One row. Key: schema_version.';
+COMMENT ON COLUMN provenance.schema_version IS 'Version of this schema.';
+COMMENT ON COLUMN provenance.created_at IS 'When the database was built, UTC.';
+COMMENT ON COLUMN provenance.source IS 'synthetic, measured or unstated. Whatever is not measured says so on every picture.';
+COMMENT ON COLUMN provenance.unit IS 'Unit of the pupil diameter in the cohort: mm, px or %.';
+COMMENT ON COLUMN provenance.cohort_hash IS 'Content hash of the cohort; for stores of other programs a hash of the outcomes and their number.';
+COMMENT ON COLUMN provenance.resample_id IS 'Hash of the resamples all runs share; for stores of other programs a hash of their test indices.';
+COMMENT ON COLUMN provenance.n_subjects IS 'Subjects with a diagnosis. Two eyes or recordings of one subject count once.';
+COMMENT ON COLUMN provenance.n_recordings IS 'Recordings of the cohort: n_cases + n_controls + n_unlabelled.';
+COMMENT ON COLUMN provenance.n_cases IS 'Recordings of subjects with glaucoma.';
+COMMENT ON COLUMN provenance.n_controls IS 'Recordings of subjects without glaucoma.';
+COMMENT ON COLUMN provenance.n_unlabelled IS 'Recordings without a diagnosis; NULL where the store does not tell.';
+COMMENT ON COLUMN provenance.n_iterations IS 'Bootstrap iterations per run.';
+COMMENT ON COLUMN provenance.seed IS 'Seed of the resamples; NULL where unknown.';
+COMMENT ON COLUMN provenance.fit_on IS 'Recordings the stages were fitted on: unlabelled or all; NULL where unknown.';
+COMMENT ON COLUMN provenance.code_commit IS 'Commits of the code that made the runs, comma separated; NULL where unknown.';
+COMMENT ON COLUMN provenance.package_versions IS 'JSON text: package name to version of the newest run; NULL where unknown.';
+COMMENT ON COLUMN provenance.tracking_store IS 'Kind of store the runs were read from: sqlite, http or mlruns folder. Never a path.';
+COMMENT ON COLUMN provenance.sweep_id IS 'The sweep whose plan the coverage table holds; NULL where there was none.';
+COMMENT ON COLUMN provenance.prevalence_study IS 'Share of cases among the recordings with a diagnosis, 0 to 1.';
+COMMENT ON COLUMN provenance.prevalence_population IS 'Prevalence of glaucoma at 40 to 80 years, 0 to 1 (Tham 2014).';
+COMMENT ON COLUMN provenance."foreign" IS 'True where the store was written by another program and lacks this one''s tags.';
+
+CREATE TABLE methods (
+    stage VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,
+    display_name VARCHAR NOT NULL,
+    category VARCHAR,
+    colour VARCHAR,
+    in_study BOOLEAN NOT NULL,
+    runnable BOOLEAN NOT NULL,
+    sort_order INTEGER NOT NULL
+);
+COMMENT ON TABLE methods IS 'Dictionary of methods. One row per stage and method of the registry. Key: stage, name.';
+COMMENT ON COLUMN methods.stage IS 'outlier, imputation, features or classifier.';
+COMMENT ON COLUMN methods.name IS 'Name of the method, as in every other table.';
+COMMENT ON COLUMN methods.display_name IS 'Name to show in figures and reports.';
+COMMENT ON COLUMN methods.category IS 'Kind of method, e.g. ground truth, foundation model, deep learning, traditional, ensemble.';
+COMMENT ON COLUMN methods.colour IS 'Colour to draw it with, #rrggbb.';
+COMMENT ON COLUMN methods.in_study IS 'True for the methods of the published study.';
+COMMENT ON COLUMN methods.runnable IS 'True where a config existed when the database was built.';
+COMMENT ON COLUMN methods.sort_order IS 'Order in figures and tables, ascending.';
+
+CREATE TABLE metrics (
+    name VARCHAR NOT NULL,
+    display_name VARCHAR NOT NULL,
+    direction VARCHAR NOT NULL,
+    target DOUBLE,
+    domain_lo DOUBLE,
+    domain_hi DOUBLE,
+    kind VARCHAR NOT NULL,
+    stage VARCHAR NOT NULL,
+    definition VARCHAR
+);
+COMMENT ON TABLE metrics IS 'Dictionary of metrics. One row per metric of the registry. Key: name.';
+COMMENT ON COLUMN metrics.name IS 'Name of the metric, as in every other table.';
+COMMENT ON COLUMN metrics.display_name IS 'Name to show in figures and reports.';
+COMMENT ON COLUMN metrics.direction IS 'Which way is good: higher, lower or target.';
+COMMENT ON COLUMN metrics.target IS 'The ideal value where direction is target, otherwise NULL.';
+COMMENT ON COLUMN metrics.domain_lo IS 'Smallest possible value; NULL where unbounded.';
+COMMENT ON COLUMN metrics.domain_hi IS 'Largest possible value; NULL where unbounded.';
+COMMENT ON COLUMN metrics.kind IS 'essential, uncertainty, descriptive, outlier quality or imputation quality. Descriptive ones never rank.';
+COMMENT ON COLUMN metrics.stage IS 'What it judges: classification, outlier_detection or imputation.';
+COMMENT ON COLUMN metrics.definition IS 'How it is computed, in one line.';
+
+CREATE TABLE runs (
+    run_id VARCHAR NOT NULL,
+    run_name VARCHAR,
+    featurization VARCHAR NOT NULL,
+    outlier_method VARCHAR NOT NULL,
+    imputation_method VARCHAR NOT NULL,
+    classifier VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,
+    n_iterations INTEGER NOT NULL,
+    n_subjects INTEGER NOT NULL,
+    seed BIGINT,
+    fit_on VARCHAR,
+    started_at TIMESTAMP,
+    duration_s DOUBLE,
+    fit_seconds DOUBLE,
+    n_unusable INTEGER,
+    outlier_run_id VARCHAR,
+    imputation_run_id VARCHAR,
+    featurization_run_id VARCHAR,
+    code_commit VARCHAR
+);
+COMMENT ON TABLE runs IS 'Every run whose results are in this database. One row per finished run. Key: run_id.';
+COMMENT ON COLUMN runs.run_id IS 'Identifier of the run in the tracking store.';
+COMMENT ON COLUMN runs.run_name IS 'Name of the run, for people. Nothing parses it.';
+COMMENT ON COLUMN runs.featurization IS 'Feature set (methods.name, stage features).';
+COMMENT ON COLUMN runs.outlier_method IS 'Artefact detector (methods.name, stage outlier); none for a baseline.';
+COMMENT ON COLUMN runs.imputation_method IS 'Imputer (methods.name, stage imputation); none for a baseline.';
+COMMENT ON COLUMN runs.classifier IS 'Classifier (methods.name, stage classifier).';
+COMMENT ON COLUMN runs.kind IS 'combination, or baseline for the run on age alone.';
+COMMENT ON COLUMN runs.n_iterations IS 'Bootstrap iterations.';
+COMMENT ON COLUMN runs.n_subjects IS 'Subjects with a diagnosis, all of them in every run.';
+COMMENT ON COLUMN runs.seed IS 'Seed of the run; NULL where unknown.';
+COMMENT ON COLUMN runs.fit_on IS 'Recordings the stages before the classifier were fitted on: unlabelled or all.';
+COMMENT ON COLUMN runs.started_at IS 'Start of the run, UTC.';
+COMMENT ON COLUMN runs.duration_s IS 'Duration of the run in the tracking store, s.';
+COMMENT ON COLUMN runs.fit_seconds IS 'Time spent fitting and predicting all iterations, s.';
+COMMENT ON COLUMN runs.n_unusable IS 'Recordings without one observed sample, which got the mean curve; NULL where unknown.';
+COMMENT ON COLUMN runs.outlier_run_id IS 'Run of the outlier stage it used; NULL where unlinked.';
+COMMENT ON COLUMN runs.imputation_run_id IS 'Run of the imputation stage it used; NULL where unlinked.';
+COMMENT ON COLUMN runs.featurization_run_id IS 'Run of the feature stage it used; NULL where unlinked.';
+COMMENT ON COLUMN runs.code_commit IS 'Commit of the code that made the run; NULL where unknown.';
+
+CREATE TABLE excluded_runs (
+    run_id VARCHAR NOT NULL,
+    run_name VARCHAR,
+    reason VARCHAR NOT NULL,
+    detail VARCHAR
+);
+COMMENT ON TABLE excluded_runs IS 'Runs of the store that are not in this database. One row per run left out. Key: run_id.';
+COMMENT ON COLUMN excluded_runs.run_id IS 'Identifier of the run in the tracking store.';
+COMMENT ON COLUMN excluded_runs.run_name IS 'Name of the run, for people.';
+COMMENT ON COLUMN excluded_runs.reason IS 'superseded, other cohort, other resamples, rejected, failed or unfinished.';
+COMMENT ON COLUMN excluded_runs.detail IS 'What exactly, in one line.';
+
+CREATE TABLE coverage (
+    featurization VARCHAR NOT NULL,
+    outlier_method VARCHAR NOT NULL,
+    imputation_method VARCHAR NOT NULL,
+    classifier VARCHAR NOT NULL,
+    status VARCHAR NOT NULL,
+    run_id VARCHAR,
+    failed_stage VARCHAR,
+    reason VARCHAR,
+    inferred BOOLEAN NOT NULL
+);
+COMMENT ON TABLE coverage IS 'Planned against finished. One row per combination that was planned or run. Key: featurization, outlier_method, imputation_method, classifier.';
+COMMENT ON COLUMN coverage.featurization IS 'Feature set (methods.name, stage features).';
+COMMENT ON COLUMN coverage.outlier_method IS 'Artefact detector (methods.name, stage outlier).';
+COMMENT ON COLUMN coverage.imputation_method IS 'Imputer (methods.name, stage imputation).';
+COMMENT ON COLUMN coverage.classifier IS 'Classifier (methods.name, stage classifier).';
+COMMENT ON COLUMN coverage.status IS 'finished, failed or missing.';
+COMMENT ON COLUMN coverage.run_id IS 'The finished run (runs.run_id), or the newest failed one (excluded_runs.run_id); NULL where missing.';
+COMMENT ON COLUMN coverage.failed_stage IS 'Stage in which it failed, otherwise NULL.';
+COMMENT ON COLUMN coverage.reason IS 'Why it is not there, in one line; NULL where finished.';
+COMMENT ON COLUMN coverage.inferred IS 'True where no plan was stored and the cell comes from the product of the levels seen.';
+
+CREATE TABLE essential_metrics (
+    run_id VARCHAR NOT NULL,
+    featurization VARCHAR NOT NULL,
+    outlier_method VARCHAR NOT NULL,
+    imputation_method VARCHAR NOT NULL,
+    classifier VARCHAR NOT NULL,
+    auroc DOUBLE,
+    auroc_lo DOUBLE,
+    auroc_hi DOUBLE,
+    auroc_refit_lo DOUBLE,
+    auroc_refit_hi DOUBLE,
+    brier DOUBLE,
+    brier_lo DOUBLE,
+    brier_hi DOUBLE,
+    brier_refit_lo DOUBLE,
+    brier_refit_hi DOUBLE,
+    brier_scaled DOUBLE,
+    cal_intercept DOUBLE,
+    cal_slope DOUBLE,
+    cal_slope_median DOUBLE,
+    cal_intercept_joint DOUBLE,
+    oe_ratio DOUBLE,
+    oe_ratio_median DOUBLE,
+    net_benefit_05 DOUBLE,
+    net_benefit_10 DOUBLE,
+    net_benefit_15 DOUBLE,
+    net_benefit_20 DOUBLE,
+    n_iterations INTEGER NOT NULL,
+    n_subjects INTEGER NOT NULL,
+    n_cases INTEGER NOT NULL
+);
+COMMENT ON TABLE essential_metrics IS 'The headline numbers: out-of-bag estimates (estimator oob). One row per combination. Key: run_id.';
+COMMENT ON COLUMN essential_metrics.run_id IS 'The run (runs.run_id).';
+COMMENT ON COLUMN essential_metrics.featurization IS 'Feature set (methods.name, stage features).';
+COMMENT ON COLUMN essential_metrics.outlier_method IS 'Artefact detector (methods.name, stage outlier).';
+COMMENT ON COLUMN essential_metrics.imputation_method IS 'Imputer (methods.name, stage imputation).';
+COMMENT ON COLUMN essential_metrics.classifier IS 'Classifier (methods.name, stage classifier).';
+COMMENT ON COLUMN essential_metrics.auroc IS 'Area under the ROC curve: mean over iterations on the left-out subjects, 0 to 1.';
+COMMENT ON COLUMN essential_metrics.auroc_lo IS 'Lower end of its 95 % sampling interval (another sample of patients).';
+COMMENT ON COLUMN essential_metrics.auroc_hi IS 'Upper end of its 95 % sampling interval.';
+COMMENT ON COLUMN essential_metrics.auroc_refit_lo IS '2.5 percentile over iterations: model instability, no confidence interval.';
+COMMENT ON COLUMN essential_metrics.auroc_refit_hi IS '97.5 percentile over iterations: model instability, no confidence interval.';
+COMMENT ON COLUMN essential_metrics.brier IS 'Brier score: mean over iterations of mean((p - y)^2) on the left-out subjects, 0 to 1, lower is better.';
+COMMENT ON COLUMN essential_metrics.brier_lo IS 'Lower end of its 95 % sampling interval.';
+COMMENT ON COLUMN essential_metrics.brier_hi IS 'Upper end of its 95 % sampling interval.';
+COMMENT ON COLUMN essential_metrics.brier_refit_lo IS '2.5 percentile over iterations: model instability, no confidence interval.';
+COMMENT ON COLUMN essential_metrics.brier_refit_hi IS '97.5 percentile over iterations: model instability, no confidence interval.';
+COMMENT ON COLUMN essential_metrics.brier_scaled IS 'Scaled Brier score (IPA), 1 is perfect, 0 is the prevalence for everybody.';
+COMMENT ON COLUMN essential_metrics.cal_intercept IS 'Calibration in the large, ideal 0.';
+COMMENT ON COLUMN essential_metrics.cal_slope IS 'Calibration slope, ideal 1; mean over iterations.';
+COMMENT ON COLUMN essential_metrics.cal_slope_median IS 'Calibration slope, median over iterations.';
+COMMENT ON COLUMN essential_metrics.cal_intercept_joint IS 'Intercept fitted together with the slope, ideal 0.';
+COMMENT ON COLUMN essential_metrics.oe_ratio IS 'Observed over expected number of cases, ideal 1; mean over iterations.';
+COMMENT ON COLUMN essential_metrics.oe_ratio_median IS 'Observed over expected number of cases, median over iterations.';
+COMMENT ON COLUMN essential_metrics.net_benefit_05 IS 'Net benefit of the rule p >= 0.05, per patient.';
+COMMENT ON COLUMN essential_metrics.net_benefit_10 IS 'Net benefit of the rule p >= 0.10, per patient.';
+COMMENT ON COLUMN essential_metrics.net_benefit_15 IS 'Net benefit of the rule p >= 0.15, per patient.';
+COMMENT ON COLUMN essential_metrics.net_benefit_20 IS 'Net benefit of the rule p >= 0.20, per patient.';
+COMMENT ON COLUMN essential_metrics.n_iterations IS 'Bootstrap iterations.';
+COMMENT ON COLUMN essential_metrics.n_subjects IS 'Subjects with a diagnosis.';
+COMMENT ON COLUMN essential_metrics.n_cases IS 'Recordings of subjects with glaucoma.';
+
+CREATE TABLE baseline_metrics (
+    run_id VARCHAR NOT NULL,
+    featurization VARCHAR NOT NULL,
+    outlier_method VARCHAR NOT NULL,
+    imputation_method VARCHAR NOT NULL,
+    classifier VARCHAR NOT NULL,
+    auroc DOUBLE,
+    auroc_lo DOUBLE,
+    auroc_hi DOUBLE,
+    auroc_refit_lo DOUBLE,
+    auroc_refit_hi DOUBLE,
+    brier DOUBLE,
+    brier_lo DOUBLE,
+    brier_hi DOUBLE,
+    brier_refit_lo DOUBLE,
+    brier_refit_hi DOUBLE,
+    brier_scaled DOUBLE,
+    cal_intercept DOUBLE,
+    cal_slope DOUBLE,
+    cal_slope_median DOUBLE,
+    cal_intercept_joint DOUBLE,
+    oe_ratio DOUBLE,
+    oe_ratio_median DOUBLE,
+    net_benefit_05 DOUBLE,
+    net_benefit_10 DOUBLE,
+    net_benefit_15 DOUBLE,
+    net_benefit_20 DOUBLE,
+    n_iterations INTEGER,
+    n_subjects INTEGER,
+    n_cases INTEGER,
+    reason VARCHAR
+);
+COMMENT ON TABLE baseline_metrics IS 'What age alone achieves on the same resamples; columns as in essential_metrics. One row per baseline run. Key: run_id.';
+COMMENT ON COLUMN baseline_metrics.run_id IS 'The run (runs.run_id); a baseline without ages is in this table only.';
+COMMENT ON COLUMN baseline_metrics.featurization IS 'Feature set of the baseline, e.g. age.';
+COMMENT ON COLUMN baseline_metrics.outlier_method IS 'none: the signal is not used.';
+COMMENT ON COLUMN baseline_metrics.imputation_method IS 'none: the signal is not used.';
+COMMENT ON COLUMN baseline_metrics.classifier IS 'Classifier (methods.name, stage classifier).';
+COMMENT ON COLUMN baseline_metrics.auroc IS 'Area under the ROC curve: mean over iterations on the left-out subjects, 0 to 1.';
+COMMENT ON COLUMN baseline_metrics.auroc_lo IS 'Lower end of its 95 % sampling interval (another sample of patients).';
+COMMENT ON COLUMN baseline_metrics.auroc_hi IS 'Upper end of its 95 % sampling interval.';
+COMMENT ON COLUMN baseline_metrics.auroc_refit_lo IS '2.5 percentile over iterations: model instability, no confidence interval.';
+COMMENT ON COLUMN baseline_metrics.auroc_refit_hi IS '97.5 percentile over iterations: model instability, no confidence interval.';
+COMMENT ON COLUMN baseline_metrics.brier IS 'Brier score: mean over iterations of mean((p - y)^2) on the left-out subjects, 0 to 1, lower is better.';
+COMMENT ON COLUMN baseline_metrics.brier_lo IS 'Lower end of its 95 % sampling interval.';
+COMMENT ON COLUMN baseline_metrics.brier_hi IS 'Upper end of its 95 % sampling interval.';
+COMMENT ON COLUMN baseline_metrics.brier_refit_lo IS '2.5 percentile over iterations: model instability, no confidence interval.';
+COMMENT ON COLUMN baseline_metrics.brier_refit_hi IS '97.5 percentile over iterations: model instability, no confidence interval.';
+COMMENT ON COLUMN baseline_metrics.brier_scaled IS 'Scaled Brier score (IPA), 1 is perfect, 0 is the prevalence for everybody.';
+COMMENT ON COLUMN baseline_metrics.cal_intercept IS 'Calibration in the large, ideal 0.';
+COMMENT ON COLUMN baseline_metrics.cal_slope IS 'Calibration slope, ideal 1; mean over iterations.';
+COMMENT ON COLUMN baseline_metrics.cal_slope_median IS 'Calibration slope, median over iterations.';
+COMMENT ON COLUMN baseline_metrics.cal_intercept_joint IS 'Intercept fitted together with the slope, ideal 0.';
+COMMENT ON COLUMN baseline_metrics.oe_ratio IS 'Observed over expected number of cases, ideal 1; mean over iterations.';
+COMMENT ON COLUMN baseline_metrics.oe_ratio_median IS 'Observed over expected number of cases, median over iterations.';
+COMMENT ON COLUMN baseline_metrics.net_benefit_05 IS 'Net benefit of the rule p >= 0.05, per patient.';
+COMMENT ON COLUMN baseline_metrics.net_benefit_10 IS 'Net benefit of the rule p >= 0.10, per patient.';
+COMMENT ON COLUMN baseline_metrics.net_benefit_15 IS 'Net benefit of the rule p >= 0.15, per patient.';
+COMMENT ON COLUMN baseline_metrics.net_benefit_20 IS 'Net benefit of the rule p >= 0.20, per patient.';
+COMMENT ON COLUMN baseline_metrics.n_iterations IS 'Bootstrap iterations.';
+COMMENT ON COLUMN baseline_metrics.n_subjects IS 'Subjects with a diagnosis.';
+COMMENT ON COLUMN baseline_metrics.n_cases IS 'Recordings of subjects with glaucoma.';
+COMMENT ON COLUMN baseline_metrics.reason IS 'Why the row is empty, e.g. no ages; otherwise NULL.';
+
+CREATE TABLE metric_estimates (
+    run_id VARCHAR NOT NULL,
+    metric VARCHAR NOT NULL,
+    estimator VARCHAR NOT NULL,
+    estimate DOUBLE,
+    estimate_median DOUBLE,
+    n_defined INTEGER,
+    sampling_lo DOUBLE,
+    sampling_hi DOUBLE,
+    sampling_method VARCHAR,
+    refit_lo DOUBLE,
+    refit_hi DOUBLE,
+    reason VARCHAR
+);
+COMMENT ON TABLE metric_estimates IS 'Every estimate with its own intervals. One row per run, metric and estimator. Key: run_id, metric, estimator.';
+COMMENT ON COLUMN metric_estimates.run_id IS 'The run (runs.run_id).';
+COMMENT ON COLUMN metric_estimates.metric IS 'The metric (metrics.name).';
+COMMENT ON COLUMN metric_estimates.estimator IS 'oob: mean over iterations on the left-out subjects (the headline). oob_pooled: metric of each subject''s mean left-out prediction, a bagged model. apparent: model trained and scored on everybody.';
+COMMENT ON COLUMN metric_estimates.estimate IS 'The estimate, in the unit of the metric.';
+COMMENT ON COLUMN metric_estimates.estimate_median IS 'Median over iterations, where the mean is not robust.';
+COMMENT ON COLUMN metric_estimates.n_defined IS 'Iterations in which the metric is defined (oob only).';
+COMMENT ON COLUMN metric_estimates.sampling_lo IS 'Lower end of the 95 % interval for another sample of patients.';
+COMMENT ON COLUMN metric_estimates.sampling_hi IS 'Upper end of the 95 % interval for another sample of patients.';
+COMMENT ON COLUMN metric_estimates.sampling_method IS 'How the sampling interval was computed.';
+COMMENT ON COLUMN metric_estimates.refit_lo IS '2.5 percentile over iterations: model instability, no confidence interval.';
+COMMENT ON COLUMN metric_estimates.refit_hi IS '97.5 percentile over iterations: model instability, no confidence interval.';
+COMMENT ON COLUMN metric_estimates.reason IS 'Why a value of this row is NULL; otherwise NULL.';
+
+CREATE TABLE iteration_metrics (
+    run_id VARCHAR NOT NULL,
+    iteration INTEGER NOT NULL,
+    auroc DOUBLE,
+    brier DOUBLE,
+    brier_scaled DOUBLE,
+    cal_intercept DOUBLE,
+    cal_slope DOUBLE,
+    cal_intercept_joint DOUBLE,
+    oe_ratio DOUBLE,
+    net_benefit_05 DOUBLE,
+    net_benefit_10 DOUBLE,
+    net_benefit_15 DOUBLE,
+    net_benefit_20 DOUBLE,
+    n_clipped INTEGER NOT NULL,
+    n_left_out INTEGER NOT NULL
+);
+COMMENT ON TABLE iteration_metrics IS 'Metrics on the recordings each iteration left out. Iterations are not observations: no test may divide by their number. One row per run and iteration. Key: run_id, iteration.';
+COMMENT ON COLUMN iteration_metrics.run_id IS 'The run (runs.run_id).';
+COMMENT ON COLUMN iteration_metrics.iteration IS 'Bootstrap iteration, from 0; the same number is the same resample in every run.';
+COMMENT ON COLUMN iteration_metrics.auroc IS 'Area under the ROC curve, 0 to 1.';
+COMMENT ON COLUMN iteration_metrics.brier IS 'Brier score, 0 to 1.';
+COMMENT ON COLUMN iteration_metrics.brier_scaled IS 'Scaled Brier score (IPA), at most 1.';
+COMMENT ON COLUMN iteration_metrics.cal_intercept IS 'Calibration in the large, ideal 0.';
+COMMENT ON COLUMN iteration_metrics.cal_slope IS 'Calibration slope, ideal 1; NULL under constant p or perfect separation.';
+COMMENT ON COLUMN iteration_metrics.cal_intercept_joint IS 'Intercept fitted together with the slope, ideal 0.';
+COMMENT ON COLUMN iteration_metrics.oe_ratio IS 'Observed over expected number of cases, ideal 1.';
+COMMENT ON COLUMN iteration_metrics.net_benefit_05 IS 'Net benefit of the rule p >= 0.05, per patient.';
+COMMENT ON COLUMN iteration_metrics.net_benefit_10 IS 'Net benefit of the rule p >= 0.10, per patient.';
+COMMENT ON COLUMN iteration_metrics.net_benefit_15 IS 'Net benefit of the rule p >= 0.15, per patient.';
+COMMENT ON COLUMN iteration_metrics.net_benefit_20 IS 'Net benefit of the rule p >= 0.20, per patient.';
+COMMENT ON COLUMN iteration_metrics.n_clipped IS 'Left-out probabilities of exactly 0 or 1, clipped before the logit.';
+COMMENT ON COLUMN iteration_metrics.n_left_out IS 'Recordings left out of the iteration.';
+
+CREATE TABLE predictions (
+    run_id VARCHAR NOT NULL,
+    recording_code VARCHAR NOT NULL,
+    subject_code VARCHAR NOT NULL,
+    y TINYINT NOT NULL,
+    p_apparent DOUBLE,
+    p_oob DOUBLE,
+    p_oob_sd DOUBLE,
+    n_oob INTEGER NOT NULL
+);
+COMMENT ON TABLE predictions IS 'Predicted probability of glaucoma. One row per run and labelled recording. Key: run_id, recording_code.';
+COMMENT ON COLUMN predictions.run_id IS 'The run (runs.run_id).';
+COMMENT ON COLUMN predictions.recording_code IS 'Anonymous code of the recording.';
+COMMENT ON COLUMN predictions.subject_code IS 'Anonymous code of the subject, who may have several recordings.';
+COMMENT ON COLUMN predictions.y IS 'Outcome: 1 glaucoma, 0 control.';
+COMMENT ON COLUMN predictions.p_apparent IS 'Probability from the model trained on everybody; NULL where not stored.';
+COMMENT ON COLUMN predictions.p_oob IS 'Mean probability over the iterations that left the recording out; NULL if none did.';
+COMMENT ON COLUMN predictions.p_oob_sd IS 'Standard deviation of that probability over those iterations (n - 1); NULL below two.';
+COMMENT ON COLUMN predictions.n_oob IS 'Iterations that left the recording out.';
+
+CREATE TABLE roc_curves (
+    run_id VARCHAR NOT NULL,
+    estimator VARCHAR NOT NULL,
+    point INTEGER NOT NULL,
+    fpr DOUBLE NOT NULL,
+    tpr DOUBLE,
+    tpr_lo DOUBLE,
+    tpr_hi DOUBLE,
+    threshold DOUBLE
+);
+COMMENT ON TABLE roc_curves IS 'ROC curves. One row per run, estimator and point along the curve. Key: run_id, estimator, point.';
+COMMENT ON COLUMN roc_curves.run_id IS 'The run (runs.run_id).';
+COMMENT ON COLUMN roc_curves.estimator IS 'oob: mean over iterations on 101 fixed false positive rates; oob_pooled and apparent: empirical.';
+COMMENT ON COLUMN roc_curves.point IS 'Number of the point, from 0 at the lower left.';
+COMMENT ON COLUMN roc_curves.fpr IS 'False positive rate, 0 to 1.';
+COMMENT ON COLUMN roc_curves.tpr IS 'True positive rate, 0 to 1.';
+COMMENT ON COLUMN roc_curves.tpr_lo IS '2.5 percentile of the true positive rate over iterations (refit band, oob only).';
+COMMENT ON COLUMN roc_curves.tpr_hi IS '97.5 percentile of the true positive rate over iterations (refit band, oob only).';
+COMMENT ON COLUMN roc_curves.threshold IS 'Smallest probability called positive; NULL for oob and for the point where nobody is.';
+
+CREATE TABLE calibration_curves (
+    run_id VARCHAR NOT NULL,
+    estimator VARCHAR NOT NULL,
+    point INTEGER NOT NULL,
+    p DOUBLE NOT NULL,
+    observed DOUBLE
+);
+COMMENT ON TABLE calibration_curves IS 'Smooth calibration curves (loess, span 0.75, degree 2, one pass). One row per run, estimator and point. Key: run_id, estimator, point.';
+COMMENT ON COLUMN calibration_curves.run_id IS 'The run (runs.run_id).';
+COMMENT ON COLUMN calibration_curves.estimator IS 'oob_pooled or apparent.';
+COMMENT ON COLUMN calibration_curves.point IS 'Number of the point, from 0 at the smallest p.';
+COMMENT ON COLUMN calibration_curves.p IS 'Predicted probability, 0 to 1.';
+COMMENT ON COLUMN calibration_curves.observed IS 'Smoothed share of cases at p; not clipped, so it can leave 0 to 1.';
+
+CREATE TABLE calibration_bins (
+    run_id VARCHAR NOT NULL,
+    estimator VARCHAR NOT NULL,
+    bin INTEGER NOT NULL,
+    p_lo DOUBLE NOT NULL,
+    p_hi DOUBLE NOT NULL,
+    p_mean DOUBLE NOT NULL,
+    observed DOUBLE NOT NULL,
+    n INTEGER NOT NULL
+);
+COMMENT ON TABLE calibration_bins IS 'Calibration in groups of equal size by predicted probability. One row per run, estimator and group. Key: run_id, estimator, bin.';
+COMMENT ON COLUMN calibration_bins.run_id IS 'The run (runs.run_id).';
+COMMENT ON COLUMN calibration_bins.estimator IS 'oob_pooled or apparent.';
+COMMENT ON COLUMN calibration_bins.bin IS 'Number of the group, from 0 at the smallest p.';
+COMMENT ON COLUMN calibration_bins.p_lo IS 'Smallest probability in the group.';
+COMMENT ON COLUMN calibration_bins.p_hi IS 'Largest probability in the group.';
+COMMENT ON COLUMN calibration_bins.p_mean IS 'Mean probability in the group.';
+COMMENT ON COLUMN calibration_bins.observed IS 'Share of cases in the group, 0 to 1.';
+COMMENT ON COLUMN calibration_bins.n IS 'Recordings in the group.';
+
+CREATE TABLE decision_curves (
+    run_id VARCHAR NOT NULL,
+    estimator VARCHAR NOT NULL,
+    population VARCHAR NOT NULL,
+    threshold DOUBLE NOT NULL,
+    net_benefit DOUBLE,
+    treat_all DOUBLE NOT NULL,
+    net_benefit_unshifted DOUBLE
+);
+COMMENT ON TABLE decision_curves IS 'Decision curves; treating nobody has net benefit 0. One row per run, estimator, population and threshold. Key: run_id, estimator, population, threshold.';
+COMMENT ON COLUMN decision_curves.run_id IS 'The run (runs.run_id).';
+COMMENT ON COLUMN decision_curves.estimator IS 'oob, oob_pooled or apparent.';
+COMMENT ON COLUMN decision_curves.population IS 'study: prevalence of the study; population: probabilities moved to, and rates weighted by, the population''s prevalence.';
+COMMENT ON COLUMN decision_curves.threshold IS 'Threshold probability t of the rule p >= t, 0.01 to 0.99.';
+COMMENT ON COLUMN decision_curves.net_benefit IS 'Net benefit per patient.';
+COMMENT ON COLUMN decision_curves.treat_all IS 'Net benefit per patient of treating everybody.';
+COMMENT ON COLUMN decision_curves.net_benefit_unshifted IS 'Net benefit at the population''s prevalence of the study''s probabilities unchanged; NULL for study.';
+
+CREATE TABLE probability_distributions (
+    run_id VARCHAR NOT NULL,
+    y TINYINT NOT NULL,
+    bin INTEGER NOT NULL,
+    p_lo DOUBLE NOT NULL,
+    p_hi DOUBLE NOT NULL,
+    n INTEGER NOT NULL,
+    share DOUBLE NOT NULL
+);
+COMMENT ON TABLE probability_distributions IS 'Histogram of predictions.p_oob per outcome class, twenty equal bins. One row per run, class and bin. Key: run_id, y, bin.';
+COMMENT ON COLUMN probability_distributions.run_id IS 'The run (runs.run_id).';
+COMMENT ON COLUMN probability_distributions.y IS 'Outcome: 1 glaucoma, 0 control.';
+COMMENT ON COLUMN probability_distributions.bin IS 'Number of the bin, 0 to 19.';
+COMMENT ON COLUMN probability_distributions.p_lo IS 'Lower edge of the bin, included.';
+COMMENT ON COLUMN probability_distributions.p_hi IS 'Upper edge of the bin, excluded except in the last.';
+COMMENT ON COLUMN probability_distributions.n IS 'Recordings of the class in the bin.';
+COMMENT ON COLUMN probability_distributions.share IS 'Share of the class in the bin; sums to 1 over the bins.';
+
+CREATE TABLE outlier_quality (
+    outlier_method VARCHAR NOT NULL,
+    artefact_type VARCHAR NOT NULL,
+    n_samples BIGINT NOT NULL,
+    n_artefact BIGINT NOT NULL,
+    tp BIGINT NOT NULL,
+    fp BIGINT,
+    fn BIGINT NOT NULL,
+    tn BIGINT,
+    "precision" DOUBLE,
+    recall DOUBLE,
+    f1 DOUBLE,
+    fpr DOUBLE,
+    fit_on VARCHAR,
+    evaluated_on VARCHAR,
+    run_id VARCHAR NOT NULL,
+    duration_s DOUBLE
+);
+COMMENT ON TABLE outlier_quality IS 'How well detectors find artefacts, in samples, against the truth mask. One row per detector and artefact type. Key: outlier_method, artefact_type.';
+COMMENT ON COLUMN outlier_quality.outlier_method IS 'Artefact detector (methods.name, stage outlier).';
+COMMENT ON COLUMN outlier_quality.artefact_type IS 'all, or one type of artefact.';
+COMMENT ON COLUMN outlier_quality.n_samples IS 'Samples judged.';
+COMMENT ON COLUMN outlier_quality.n_artefact IS 'Artefact samples (of that type): tp + fn.';
+COMMENT ON COLUMN outlier_quality.tp IS 'Artefact samples flagged.';
+COMMENT ON COLUMN outlier_quality.fp IS 'Clean samples flagged; a false alarm has no type, so the same or NULL in the rows of a type.';
+COMMENT ON COLUMN outlier_quality.fn IS 'Artefact samples not flagged.';
+COMMENT ON COLUMN outlier_quality.tn IS 'Clean samples not flagged.';
+COMMENT ON COLUMN outlier_quality."precision" IS 'tp / (tp + fp), 0 to 1; NULL where nothing was flagged.';
+COMMENT ON COLUMN outlier_quality.recall IS 'tp / (tp + fn), 0 to 1; NULL where there is no artefact.';
+COMMENT ON COLUMN outlier_quality.f1 IS 'Harmonic mean of precision and recall, 0 to 1.';
+COMMENT ON COLUMN outlier_quality.fpr IS 'fp / (fp + tn), 0 to 1.';
+COMMENT ON COLUMN outlier_quality.fit_on IS 'Recordings the detector was fitted on: unlabelled or all.';
+COMMENT ON COLUMN outlier_quality.evaluated_on IS 'held-out where judged on recordings it was not fitted on, otherwise fitted.';
+COMMENT ON COLUMN outlier_quality.run_id IS 'Run of the outlier stage in the tracking store.';
+COMMENT ON COLUMN outlier_quality.duration_s IS 'Time to fit and detect on the whole cohort, s.';
+
+CREATE TABLE imputation_quality (
+    outlier_method VARCHAR NOT NULL,
+    imputation_method VARCHAR NOT NULL,
+    gap VARCHAR NOT NULL,
+    n_samples BIGINT NOT NULL,
+    mae DOUBLE,
+    mre DOUBLE,
+    mse DOUBLE,
+    fit_on VARCHAR,
+    evaluated_on VARCHAR,
+    unit VARCHAR,
+    run_id VARCHAR NOT NULL,
+    duration_s DOUBLE
+);
+COMMENT ON TABLE imputation_quality IS 'How close imputed samples come to the clean signal. One row per detector, imputer and kind of gap. Key: outlier_method, imputation_method, gap.';
+COMMENT ON COLUMN imputation_quality.outlier_method IS 'Artefact detector whose mask was imputed (methods.name, stage outlier).';
+COMMENT ON COLUMN imputation_quality.imputation_method IS 'Imputer (methods.name, stage imputation).';
+COMMENT ON COLUMN imputation_quality.gap IS 'all, or longer than 1 s.';
+COMMENT ON COLUMN imputation_quality.n_samples IS 'Imputed samples judged.';
+COMMENT ON COLUMN imputation_quality.mae IS 'Mean absolute error, in the unit column''s unit.';
+COMMENT ON COLUMN imputation_quality.mre IS 'Mean relative error: sum of absolute errors over sum of absolute true values.';
+COMMENT ON COLUMN imputation_quality.mse IS 'Mean squared error, in that unit squared.';
+COMMENT ON COLUMN imputation_quality.fit_on IS 'Recordings the imputer was fitted on: unlabelled or all.';
+COMMENT ON COLUMN imputation_quality.evaluated_on IS 'held-out where judged on recordings it was not fitted on, otherwise fitted.';
+COMMENT ON COLUMN imputation_quality.unit IS 'Unit of the pupil diameter: mm, px or %.';
+COMMENT ON COLUMN imputation_quality.run_id IS 'Run of the imputation stage in the tracking store.';
+COMMENT ON COLUMN imputation_quality.duration_s IS 'Time to fit and impute the whole cohort, s.';
+
+CREATE TABLE example_recordings (
+    recording_code VARCHAR NOT NULL,
+    sample INTEGER NOT NULL,
+    time_s DOUBLE NOT NULL,
+    raw DOUBLE,
+    truth DOUBLE,
+    truth_mask BOOLEAN
+);
+COMMENT ON TABLE example_recordings IS 'A few recordings to look at. One row per recording and sample. Key: recording_code, sample.';
+COMMENT ON COLUMN example_recordings.recording_code IS 'Anonymous code of the recording.';
+COMMENT ON COLUMN example_recordings.sample IS 'Number of the sample, from 0.';
+COMMENT ON COLUMN example_recordings.time_s IS 'Time since the start of the recording, s.';
+COMMENT ON COLUMN example_recordings.raw IS 'Pupil diameter as recorded, in provenance.unit; NULL where lost.';
+COMMENT ON COLUMN example_recordings.truth IS 'Clean pupil diameter, in provenance.unit; NULL where the cohort has no truth.';
+COMMENT ON COLUMN example_recordings.truth_mask IS 'True where the sample is an artefact; NULL where the cohort has no truth.';
+
+CREATE TABLE example_light (
+    recording_code VARCHAR NOT NULL,
+    colour VARCHAR NOT NULL,
+    onset_s DOUBLE,
+    offset_s DOUBLE
+);
+COMMENT ON TABLE example_light IS 'Light pulses of the example recordings. One row per recording and colour. Key: recording_code, colour.';
+COMMENT ON COLUMN example_light.recording_code IS 'Anonymous code of the recording.';
+COMMENT ON COLUMN example_light.colour IS 'Colour of the light, e.g. blue or red.';
+COMMENT ON COLUMN example_light.onset_s IS 'Light on, s since the start of the recording.';
+COMMENT ON COLUMN example_light.offset_s IS 'Light off, s since the start of the recording.';
+
+CREATE TABLE example_imputations (
+    outlier_method VARCHAR NOT NULL,
+    imputation_method VARCHAR NOT NULL,
+    recording_code VARCHAR NOT NULL,
+    sample INTEGER NOT NULL,
+    missing BOOLEAN NOT NULL,
+    imputed DOUBLE NOT NULL,
+    sd DOUBLE
+);
+COMMENT ON TABLE example_imputations IS 'What each pair of detector and imputer makes of the example recordings. One row per pair, recording and sample. Key: outlier_method, imputation_method, recording_code, sample.';
+COMMENT ON COLUMN example_imputations.outlier_method IS 'Artefact detector (methods.name, stage outlier).';
+COMMENT ON COLUMN example_imputations.imputation_method IS 'Imputer (methods.name, stage imputation).';
+COMMENT ON COLUMN example_imputations.recording_code IS 'Anonymous code of the recording.';
+COMMENT ON COLUMN example_imputations.sample IS 'Number of the sample, from 0 (example_recordings.sample).';
+COMMENT ON COLUMN example_imputations.missing IS 'True where the sample was flagged or lost, and so imputed.';
+COMMENT ON COLUMN example_imputations.imputed IS 'Pupil diameter after imputation, in provenance.unit.';
+COMMENT ON COLUMN example_imputations.sd IS 'The imputer''s own standard deviation, same unit; NULL where it gives none.';
+
+CREATE TABLE feature_values (
+    featurization VARCHAR NOT NULL,
+    outlier_method VARCHAR NOT NULL,
+    imputation_method VARCHAR NOT NULL,
+    recording_code VARCHAR NOT NULL,
+    feature VARCHAR NOT NULL,
+    value DOUBLE
+);
+COMMENT ON TABLE feature_values IS 'The features the classifiers saw. One row per feature set, detector, imputer, recording and feature. Key: featurization, outlier_method, imputation_method, recording_code, feature.';
+COMMENT ON COLUMN feature_values.featurization IS 'Feature set (methods.name, stage features).';
+COMMENT ON COLUMN feature_values.outlier_method IS 'Artefact detector (methods.name, stage outlier); none for a baseline.';
+COMMENT ON COLUMN feature_values.imputation_method IS 'Imputer (methods.name, stage imputation); none for a baseline.';
+COMMENT ON COLUMN feature_values.recording_code IS 'Anonymous code of the recording.';
+COMMENT ON COLUMN feature_values.feature IS 'Name of the feature, with its unit.';
+COMMENT ON COLUMN feature_values.value IS 'Value in the unit of the name; NULL where undefined.';
+
+CREATE TABLE identical_predictions (
+    run_id_a VARCHAR NOT NULL,
+    run_id_b VARCHAR NOT NULL
+);
+COMMENT ON TABLE identical_predictions IS 'Different combinations with the same predictions to the last bit, which is suspicious. One row per pair. Key: run_id_a, run_id_b.';
+COMMENT ON COLUMN identical_predictions.run_id_a IS 'One run (runs.run_id), the smaller identifier.';
+COMMENT ON COLUMN identical_predictions.run_id_b IS 'The other run (runs.run_id).';
