@@ -1,0 +1,1 @@
+"""From a signal with missing samples to a complete one."""

@@ -1,0 +1,1 @@
+"""Which samples of a recording are artefact, not pupil."""
