@@ -67,7 +67,9 @@ def add_artefacts(
     return spoilt, artefact_type
 
 
-def _draw_events(rng: np.random.Generator, budget: np.ndarray, rate_hz: float) -> tuple[np.ndarray, np.ndarray]:
+def _draw_events(
+    rng: np.random.Generator, budget: np.ndarray, rate_hz: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw kinds and sizes in samples, shape (n, events); size 0 where the budget is spent."""
     n = len(budget)
     shape = (n, int(budget.max(initial=0) / 4) + 40)
@@ -88,7 +90,12 @@ def _draw_events(rng: np.random.Generator, budget: np.ndarray, rate_hz: float) -
 
 
 def _draw_starts(
-    rng: np.random.Generator, kind: np.ndarray, size: np.ndarray, length: int, rate_hz: float, edges_s: np.ndarray
+    rng: np.random.Generator,
+    kind: np.ndarray,
+    size: np.ndarray,
+    length: int,
+    rate_hz: float,
+    edges_s: np.ndarray,
 ) -> np.ndarray:
     """Place events anywhere, and 45 % of the blinks within seconds of a light's onset or offset."""
     anywhere = rng.integers(0, np.maximum(length - size, 1))

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -115,7 +116,9 @@ class Cohort:
 
     def take(self, rows: np.ndarray) -> Cohort:
         """Return the recordings at `rows` (integers or a boolean mask), in that order."""
-        signals = {s: None if getattr(self, s) is None else getattr(self, s)[rows] for s in _SIGNALS}
+        signals: dict[str, Any] = {
+            s: None if getattr(self, s) is None else getattr(self, s)[rows] for s in _SIGNALS
+        }
         light = {colour: edges[rows] for colour, edges in self.light.items()}
         subjects = self.subjects.iloc[np.arange(len(self))[rows]].reset_index(drop=True)
         return replace(self, light=light, subjects=subjects, **signals)

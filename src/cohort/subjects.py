@@ -35,7 +35,7 @@ def labels_from_names(names: pd.Series) -> np.ndarray:
     if wrong.any():
         at = wrong.idxmax()
         raise CohortError(
-            f"{at}: class_label is {names[at]!r}; expected 'control', 'glaucoma' or nothing (no diagnosis)"
+            f"{at}: class_label is {names[wrong].iloc[0]!r}; expected 'control', 'glaucoma' or nothing (no diagnosis)"
         )
     return names.map(CLASS_NAMES).to_numpy(dtype=float)
 
@@ -71,7 +71,7 @@ def anonymise(table: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     ordered = table.iloc[rows].reset_index(drop=True)
     code = _codes(kind.to_numpy()[rows], ordered["original"])
     subjects = pd.DataFrame({"recording": _recording_names(code, ordered["eye"]), "code": code})
-    subjects["label"] = pd.array(ordered["label"], dtype="Float64").astype("Int8")
+    subjects["label"] = ordered["label"].astype("Float64").astype("Int8")
     subjects["age"] = ordered["age"].astype(float)
     subjects["split"] = ordered["split"].astype("str")
     subjects["eye"] = ordered["eye"].astype("str")
