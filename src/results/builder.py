@@ -63,7 +63,7 @@ class ResultsWriter:
 
 
 def _value(name: str, kind: str) -> str:
-    """SQL that reads one column of the frame; a NaN must not survive as NaN, which compares as the largest number."""
+    """SQL that reads one column of the frame; NaN becomes NULL, or it would compare as the largest number."""
     if kind in ("DOUBLE", "FLOAT"):
         return f'CASE WHEN isnan("{name}"::DOUBLE) THEN NULL ELSE "{name}"::DOUBLE END'
     return f'"{name}"::{kind}'

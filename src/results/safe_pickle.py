@@ -1,0 +1,276 @@
+"""Reading pickles without running anything in them: plain Python values and numpy arrays, nothing else.
+
+A pickle is a program. Three things keep it harmless here. Its instructions are walked through first: only
+those that build plain values may pass, and every length is checked against the file. The few names of numpy
+it may ask for lead to the recorders below, not to numpy. Arrays are made from the recorded dtype, shape and
+bytes only after the three agree.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import pickle
+import pickletools
+import re
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+MAX_BYTES = 512 * 2**20
+MAX_VALUES = 50_000_000
+MAX_DEPTH = 8
+
+_SCALARS = frozenset({float, int, bool, str, type(None)})
+_DTYPE = re.compile(r"[|<>=]?(b1|[iu][1248]|f[248]|U\d{1,4})\Z")
+_REFUSED = {"ADDITEMS", "BINPERSID", "DUP", "EMPTY_SET", "EXT1", "EXT2", "EXT4", "FROZENSET", "INST"}
+_REFUSED |= {"NEWOBJ", "NEWOBJ_EX", "NEXT_BUFFER", "OBJ", "PERSID", "READONLY_BUFFER"}
+_ALLOWED = {ord(op.code): op for op in pickletools.opcodes if op.name not in _REFUSED}
+_STOP, _PUT, _LONG_BINPUT = b".pr"
+_MEMO_WRITES = frozenset(
+    ord(op.code) for op in pickletools.opcodes if "PUT" in op.name or op.name == "MEMOIZE"
+)
+_COUNT_BYTES = {
+    pickletools.TAKEN_FROM_ARGUMENT1: 1,
+    pickletools.TAKEN_FROM_ARGUMENT4: 4,
+    pickletools.TAKEN_FROM_ARGUMENT4U: 4,
+    pickletools.TAKEN_FROM_ARGUMENT8U: 8,
+}
+
+
+class RejectedRun(ValueError):
+    """A run whose results cannot be used; the message is the reason, in one line."""
+
+
+def load_plain(path: Path) -> Any:
+    """Read a pickle that holds plain values only.
+
+    Parameters
+    ----------
+    path : Path
+        A file of at most `MAX_BYTES`.
+
+    Returns
+    -------
+    object
+        Nested dicts (string keys) and lists of str, int, float, bool, None and read-only numpy arrays of
+        booleans, integers, floats or text. Tuples come back as lists.
+
+    Raises
+    ------
+    RejectedRun
+        If the file is missing, truncated, too large, or holds or asks for anything else.
+    """
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise RejectedRun(f"{path.name} has {size} bytes; at most {MAX_BYTES} are read")
+        content = path.read_bytes()
+    except OSError as error:
+        raise RejectedRun(f"{path.name} cannot be read: {error.strerror}") from error
+    return loads_plain(content, path.name)
+
+
+def loads_plain(content: bytes, name: str = "pickle") -> Any:
+    """Read a pickle from memory, as `load_plain`."""
+    try:
+        _check_instructions(content)
+        loaded = _Unpickler(io.BytesIO(content)).load()
+        return _Converter().convert(loaded, 0)
+    except RejectedRun as error:
+        raise RejectedRun(f"{name}: {error}") from error
+    except Exception as error:  # whatever a damaged file makes the unpickler trip over
+        raise RejectedRun(f"{name} is damaged: {type(error).__name__} {_one_line(error)}") from error
+
+
+def _check_instructions(content: bytes) -> None:
+    """Walk through the instructions; nothing is built, so nothing here can cost memory or run."""
+    position, memo_writes, end = 0, 0, len(content)
+    while position < end:
+        code = content[position]
+        if code == _STOP:
+            return
+        if code in _MEMO_WRITES:
+            memo_writes += 1
+            _check_memo_index(content, position, memo_writes)
+        skip = _SKIP[code]
+        position = position + 1 + skip if skip >= 0 else _after_argument(content, position)
+    raise RejectedRun(f"truncated after {end} bytes")
+
+
+def _check_memo_index(content: bytes, position: int, memo_writes: int) -> None:
+    """The unpickler makes room up to the index at once, so an index out of sequence is a memory bomb."""
+    code = content[position]
+    if code == _LONG_BINPUT:
+        index = int.from_bytes(content[position + 1 : position + 5], "little")
+    elif code == _PUT:
+        index = int(content[position + 1 : content.index(b"\n", position)])
+    else:
+        return
+    if not 0 <= index <= memo_writes:
+        raise RejectedRun(f"damaged: memo index {index} after {memo_writes} entries")
+
+
+def _after_argument(content: bytes, position: int) -> int:
+    """Position after an instruction whose argument's length stands in the file, or RejectedRun."""
+    opcode = _ALLOWED.get(content[position])
+    if opcode is None or opcode.arg is None:
+        raise RejectedRun(f"instruction {content[position]:#04x}: no numpy array and no plain Python value")
+    width = _COUNT_BYTES.get(opcode.arg.n)
+    if width is not None:
+        start = position + 1 + width
+        return start + int.from_bytes(content[position + 1 : start], "little")
+    for _ in range(2 if opcode.arg.name.endswith("pair") else 1):
+        position = content.find(b"\n", position + 1)
+        if position < 0:
+            raise RejectedRun(f"truncated after {len(content)} bytes")
+    return position + 1
+
+
+def _skips() -> list[int]:
+    """Length of each instruction's argument; -1 where it varies or the instruction is refused."""
+    skips = [-1] * 256
+    for code, opcode in _ALLOWED.items():
+        length = 0 if opcode.arg is None else opcode.arg.n
+        skips[code] = length if length >= 0 else -1
+    return skips
+
+
+_SKIP = _skips()
+
+
+class _Recorder:
+    """Stands where a pickle asks for numpy."""
+
+    def __setstate__(self, state: Any) -> None:
+        raise RejectedRun("damaged: a state for something that has none")
+
+
+class _Ndarray(_Recorder):
+    """Only ever named as the type of `_Array`."""
+
+    def __new__(cls, *args: object) -> NoReturn:
+        raise RejectedRun("damaged: an array without dtype and bytes")
+
+
+class _Dtype(_Recorder):
+    def __init__(self, code: str, *flags: object) -> None:
+        if not isinstance(code, str) or not _DTYPE.match(code):
+            raise RejectedRun(f"an array of type {code!r}; expected booleans, integers, floats or text")
+        self.dtype = np.dtype(code)
+
+    def __setstate__(self, state: Any) -> None:
+        if not isinstance(state, tuple) or len(state) < 5 or state[2:5] != (None, None, None):
+            raise RejectedRun("an array with fields; expected booleans, integers, floats or text")
+        if state[1] in ("<", ">"):
+            self.dtype = self.dtype.newbyteorder(state[1])
+
+
+class _Array(_Recorder):
+    """`_reconstruct(ndarray, (0,), b'b')`, then the real content as a state."""
+
+    def __init__(self, kind: object, shape: object, code: object) -> None:
+        if kind is not _Ndarray:
+            raise RejectedRun("a subclass of array; expected plain numpy arrays")
+        self.array: np.ndarray | None = None
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, dtype, is_fortran, content = state
+        self.array = _array(content, dtype, shape, "F" if is_fortran else "C")
+
+
+class _FromBuffer(_Recorder):
+    def __init__(self, content: object, dtype: object, shape: object, order: object) -> None:
+        self.array = _array(content, dtype, shape, "F" if order == "F" else "C")
+
+
+class _Scalar(_Recorder):
+    def __new__(cls, dtype: object, content: object) -> Any:
+        """Return the plain Python value."""
+        return _array(content, dtype, (), "C").item()
+
+
+class _Latin1(_Recorder):
+    """`_codecs.encode(text, 'latin1')`, how old protocols write bytes."""
+
+    def __new__(cls, text: str, encoding: str) -> Any:
+        if encoding not in ("latin1", "latin-1"):
+            raise RejectedRun(f"text in the encoding {encoding!r}")
+        return str.encode(text, "latin-1")
+
+
+_NAMES: dict[tuple[str, str], type] = {("numpy", "ndarray"): _Ndarray, ("numpy", "dtype"): _Dtype}
+for _core in ("numpy.core", "numpy._core"):  # numpy 1 and numpy 2
+    _NAMES[f"{_core}.multiarray", "_reconstruct"] = _Array
+    _NAMES[f"{_core}.multiarray", "scalar"] = _Scalar
+    _NAMES[f"{_core}.numeric", "_frombuffer"] = _FromBuffer
+_NAMES["_codecs", "encode"] = _Latin1
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> type:
+        """Return the recorder for a name of numpy's, and refuse every other name."""
+        if (module, name) not in _NAMES:
+            wanted = _one_line(f"{module}.{name}")
+            raise RejectedRun(f"asks for {wanted}; only numpy arrays and plain Python values are read")
+        return _NAMES[module, name]
+
+
+def _array(content: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
+    """Array over the bytes (no copy), after shape, dtype and number of bytes are found to agree."""
+    if not isinstance(dtype, _Dtype) or not isinstance(content, bytes | bytearray):
+        raise RejectedRun("damaged: an array without dtype and bytes")
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    if len(shape) > 4 or not all(type(length) is int and length >= 0 for length in shape):
+        raise RejectedRun(f"damaged: an array of shape {_one_line(shape)}")
+    expected = math.prod(shape) * dtype.dtype.itemsize
+    if len(content) != expected:
+        raise RejectedRun(f"damaged: an array of {expected} bytes has {len(content)}")
+    array = np.frombuffer(content, dtype.dtype) if expected else np.empty(0, dtype.dtype)
+    array.flags.writeable = False
+    return array.reshape(shape, order=order)
+
+
+class _Converter:
+    """Takes arrays out of their recorders and counts values, which shared lists can multiply without end."""
+
+    def __init__(self) -> None:
+        self.values = 0
+
+    def convert(self, value: Any, depth: int) -> Any:
+        kind = type(value)
+        if kind in _SCALARS:
+            return value
+        if depth > MAX_DEPTH:
+            raise RejectedRun(f"nested more than {MAX_DEPTH} deep")
+        if kind is dict:
+            return self._dict(value, depth)
+        if kind is list or kind is tuple:
+            return self._list(value, depth)
+        array = getattr(value, "array", None) if isinstance(value, _Recorder) else None
+        if array is None:
+            raise RejectedRun(f"holds a {kind.__name__.strip('_')}; expected numpy arrays and plain values")
+        self._count(array.size)
+        return array
+
+    def _dict(self, value: dict[Any, Any], depth: int) -> dict[str, Any]:
+        self._count(len(value))
+        if not all(type(key) is str for key in value):
+            raise RejectedRun("a dict whose keys are no strings")
+        return {key: self.convert(item, depth + 1) for key, item in value.items()}
+
+    def _list(self, value: list[Any] | tuple[Any, ...], depth: int) -> list[Any]:
+        self._count(len(value))
+        if set(map(type, value)) <= _SCALARS:
+            return list(value)
+        return [self.convert(item, depth + 1) for item in value]
+
+    def _count(self, number: int) -> None:
+        self.values += number + 1
+        if self.values > MAX_VALUES:
+            raise RejectedRun(f"more than {MAX_VALUES} values")
+
+
+def _one_line(value: object) -> str:
+    return " ".join(str(value).split())[:200]
