@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,12 @@ FROM {samples}
 """
 
 
-def write_cohort(cohort: Cohort, path: str | Path, parameters: Mapping[str, Any] | None = None) -> None:
+def write_cohort(
+    cohort: Cohort,
+    path: str | Path,
+    parameters: Mapping[str, Any] | None = None,
+    original_codes: Sequence[str] | pd.Series | None = None,
+) -> None:
     """Write a cohort as the study's file, with a few columns more; the file appears when it is complete.
 
     Added to the study's columns: `artefact_type`, `severity`, `eye`, `recording_name`, and a table `metadata`
@@ -59,6 +64,9 @@ def write_cohort(cohort: Cohort, path: str | Path, parameters: Mapping[str, Any]
         Target; an existing file is replaced.
     parameters : mapping, optional
         Settings that made the cohort; kept as text.
+    original_codes : sequence of str, n values, optional
+        Codes of the subjects for the column subject_code; by default the anonymous ones. They must sort like
+        the anonymous ones within a class, as `anonymise` gives them.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,8 +76,9 @@ def write_cohort(cohort: Cohort, path: str | Path, parameters: Mapping[str, Any]
             connection.execute(f"ATTACH '{_quoted(part)}' AS cohort (STORAGE_VERSION '{_STORAGE}')")
             is_test = (cohort.subjects["split"] == "test").to_numpy()
             whole = _whole_years(cohort.subjects["age"])
+            codes = cohort.subjects["code"] if original_codes is None else pd.Series(original_codes)
             for table, rows in zip(TABLES, (~is_test, is_test), strict=True):
-                connection.register("samples", _samples(cohort.take(rows)))
+                connection.register("samples", _samples(cohort.take(rows), codes[rows]))
                 connection.execute(_CREATE.format(table=table, samples="samples", age=whole))
                 connection.unregister("samples")
             facts = {"unit": cohort.unit, "source": cohort.source} | dict(parameters or {})
@@ -85,7 +94,7 @@ def _whole_years(age: pd.Series) -> str:
     return "BIGINT" if (age.dropna() % 1 == 0).all() else "DOUBLE"
 
 
-def _samples(cohort: Cohort) -> pa.Table:
+def _samples(cohort: Cohort, codes: pd.Series) -> pa.Table:
     """Spread a cohort out to one row per sample."""
     n, length = cohort.pupil.shape
     subjects = cohort.subjects
@@ -98,7 +107,7 @@ def _samples(cohort: Cohort) -> pa.Table:
         "pupil_raw": _flat(hidden),
         "pupil_gt": _flat(cohort.truth_pupil),
         "outlier_mask": _flat(None if mask is None else mask.astype(np.int8)),
-        "subject_code": _spread(subjects["code"], length),
+        "subject_code": _spread(codes, length),
         "no_outliers": _spread(None if mask is None else mask.sum(axis=1), length),
         "Age": _spread(subjects["age"], length),
         "class_label": _spread(pd.Series(cohort.labels).map(names), length),
@@ -334,7 +343,7 @@ def _time_grid(samples: pa.Table, counts: np.ndarray, names: list[str]) -> np.nd
         at = back.argmax()
         raise CohortError(
             f"subject {names[which[at]]!r}: time {time[at + 1]:g} s follows {time[at]:g} s; expected "
-            "increasing times without duplicates, and each recording once: sort the rows and remove duplicates"
+            "increasing times, each once: sort the rows and remove duplicates"
         )
     usual = np.bincount(counts).argmax()
     if (counts != usual).any():

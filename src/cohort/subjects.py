@@ -35,7 +35,8 @@ def labels_from_names(names: pd.Series) -> np.ndarray:
     if wrong.any():
         at = wrong.idxmax()
         raise CohortError(
-            f"{at}: class_label is {names[wrong].iloc[0]!r}; expected 'control', 'glaucoma' or nothing (no diagnosis)"
+            f"{at}: class_label is {names[wrong].iloc[0]!r}; "
+            "expected 'control', 'glaucoma' or nothing (no diagnosis)"
         )
     return names.map(CLASS_NAMES).to_numpy(dtype=float)
 
@@ -107,5 +108,6 @@ def _recording_names(code: np.ndarray, eye: pd.Series) -> np.ndarray:
     by_eye = frame["eye"].notna() & ~frame.duplicated(keep=False)
     by_eye = by_eye.groupby(frame["code"]).transform("all")
     number = (frame.groupby("code").cumcount() + 1).astype(str)
+    number = number.str.zfill(number.str.len().max())  # so that names sort like numbers
     suffix = "-" + frame["eye"].where(by_eye, number).astype(str)
     return (frame["code"] + suffix.where(several, "")).to_numpy(dtype=object)
