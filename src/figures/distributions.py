@@ -1,0 +1,59 @@
+"""Where the predicted probabilities of cases and controls lie."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure as Sheet
+from matplotlib.patches import Patch
+
+from src.figures.figure import Figure, Tables
+from src.figures.panels import grid, heads, label_edges
+from src.figures.selection import CHOSEN, RULE, SELECTED
+from src.figures.style import CASES, CONTROLS, Background, legend_below
+
+_BARS = f"""
+WITH {SELECTED}
+SELECT s.selection_order, s.run_id, d.y, d.bin, d.p_lo, d.p_hi, d.n, d.share
+FROM selected s JOIN probability_distributions d USING (run_id)
+ORDER BY s.selection_order, d.y, d.bin
+"""
+
+
+def _draw(tables: Tables, background: Background) -> Sheet:
+    bars = tables["bars"]
+    sheet, panels = grid(len(tables["chosen"]), height_mm=44)
+    for axes, row in zip(panels, tables["chosen"].to_dict("records"), strict=True):
+        for y, colour in ((0, CONTROLS), (1, CASES)):
+            part = bars[(bars["selection_order"] == row["selection_order"]) & (bars["y"] == y)]
+            width = part["p_hi"] - part["p_lo"]
+            axes.bar(
+                part["p_lo"],
+                part["share"],
+                width=width,
+                align="edge",
+                color=colour,
+                alpha=0.35,
+                gid=f"class {y}",
+            )
+            axes.stairs(part["share"], [*part["p_lo"], part["p_hi"].iloc[-1]], color=colour, linewidth=0.9)
+        axes.set_xlim(-0.02, 1.02)
+    label_edges(panels, "Predicted probability", "Share of the class")
+    heads(panels, tables["chosen"], background)
+    handles = [
+        Patch(color=CONTROLS, alpha=0.6, label="controls"),
+        Patch(color=CASES, alpha=0.6, label="glaucoma"),
+    ]
+    legend_below(sheet, handles, columns=2)
+    return sheet
+
+
+DISTRIBUTIONS = Figure(
+    name="probability_distributions",
+    title="Predicted probabilities by outcome, out-of-bag mean per subject",
+    caption=(
+        "Histogram of each subject's mean prediction over the resamples that left it out, as a share of "
+        f"its outcome class. {RULE}"
+    ),
+    queries={"bars": _BARS, "chosen": CHOSEN},
+    draw=_draw,
+    needs=("v_leaderboard", "probability_distributions"),
+)

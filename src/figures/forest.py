@@ -1,0 +1,116 @@
+"""Forest plots: what each method of one stage reaches, with both kinds of interval."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Sheet
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from src.figures.figure import Figure, Tables
+from src.figures.style import GREY, INK, PALE, Background, legend_below, new_sheet, wrap
+
+_ESTIMATES = """
+WITH placed AS (
+    SELECT *, row_number() OVER (PARTITION BY {column} ORDER BY rank, run_id) AS place
+    FROM v_leaderboard WHERE brier IS NOT NULL
+)
+SELECT p.{column} AS method, p.run_id, p.featurization, p.outlier_method, p.imputation_method, p.classifier,
+       p.place = 1 AS chosen, dense_rank() OVER (ORDER BY best.rank, best.run_id) AS row_number,
+       p.auroc, p.auroc_lo, p.auroc_hi, p.auroc_refit_lo, p.auroc_refit_hi,
+       p.brier, p.brier_lo, p.brier_hi, p.brier_refit_lo, p.brier_refit_hi
+FROM placed p JOIN placed best ON best.{column} = p.{column} AND best.place = 1
+ORDER BY row_number, p.place
+"""
+_BASELINE = """
+SELECT run_id, classifier, auroc, brier FROM baseline_metrics
+WHERE brier IS NOT NULL ORDER BY brier, auroc DESC LIMIT 1
+"""
+_PANELS = (("auroc", "AUROC (higher is better)"), ("brier", "Brier score (lower is better)"))
+
+
+def _draw(tables: Tables, background: Background, *, stage: str) -> Sheet:
+    rows, baseline = tables["estimates"], tables["baseline"]
+    chosen = rows[rows["chosen"]]
+    labels = [wrap(background.label(stage, method)) for method in chosen["method"]]
+    lines = sum(max(2, label.count("\n") + 1) for label in labels)
+    sheet = new_sheet("double", 20 + 3.4 * lines)
+    panels = sheet.subplots(1, 2, sharey=True)
+    for axes, (metric, title) in zip(panels, _PANELS, strict=True):
+        _panel(axes, rows, metric, [background.colour(stage, method) for method in chosen["method"]])
+        axes.set_xlabel(title)
+        for value in baseline[metric]:
+            axes.axvline(value, color=GREY, linestyle=(0, (4, 2)), linewidth=0.8, zorder=0, gid="baseline")
+    panels[0].set_yticks(chosen["row_number"], labels)
+    panels[0].set_ylim(len(chosen) + 0.6, 0.4)
+    _words(panels[1], chosen, background, stage)
+    legend_below(sheet, _legend(not baseline.empty), columns=2)
+    return sheet
+
+
+def _panel(axes: Axes, rows: pd.DataFrame, metric: str, colours: list[str]) -> None:
+    chosen, others = rows[rows["chosen"]], rows[~rows["chosen"]]
+    y = chosen["row_number"]
+    axes.scatter(others[metric], others["row_number"] + 0.24, s=5, color=PALE, linewidths=0, gid="others")
+    axes.hlines(
+        y, chosen[f"{metric}_refit_lo"], chosen[f"{metric}_refit_hi"], colors=INK, linewidth=0.6, gid="refit"
+    )
+    axes.hlines(
+        y, chosen[f"{metric}_lo"], chosen[f"{metric}_hi"], colors=colours, linewidth=3.2, gid="sampling"
+    )
+    axes.scatter(chosen[metric], y, s=16, c=colours, edgecolors=INK, linewidths=0.7, zorder=3, gid="chosen")
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="y", color="#EEEEEE", linewidth=0.6)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.set_axisbelow(True)
+
+
+def _words(axes: Axes, chosen: pd.DataFrame, background: Background, stage: str) -> None:
+    """Beside each row: the estimate with its sampling interval, and the rest of the chosen combination."""
+    for row in chosen.to_dict("records"):
+        text = (
+            f"AUROC {row['auroc']:.3f} ({row['auroc_lo']:.3f} to {row['auroc_hi']:.3f})\n"
+            f"with {background.combination(row, without=stage)}"
+        )
+        axes.annotate(
+            text, (1.02, row["row_number"]), xycoords=("axes fraction", "data"), va="center", fontsize=5.5
+        )
+
+
+def _legend(with_baseline: bool) -> list[Line2D]:
+    handles = [
+        Line2D([], [], color=GREY, linewidth=3.2, marker="o", markeredgecolor=INK, markersize=4,
+               label="best combination, 95 % sampling interval (thick)"),
+        Line2D([], [], color=INK, linewidth=0.6, label="refit interval (thin): spread over resamples"),
+        Line2D([], [], color=PALE, linewidth=0, marker="o", markersize=2.5, label="its other combinations"),
+    ]  # fmt: skip
+    if with_baseline:
+        handles.append(Line2D([], [], color=GREY, linestyle=(0, (4, 2)), linewidth=0.8, label="age only"))
+    return handles
+
+
+def _forest(stage: str, column: str, words: str) -> Figure:
+    return Figure(
+        name=f"forest_{stage}",
+        title=f"Screening accuracy by {words}",
+        caption=(
+            f"One row per {words}, ordered by Brier score. The large mark is the method's combination with "
+            "the lowest out-of-bag Brier score (ties: higher AUROC), named at the right; small marks are "
+            "its other combinations. Thick: 95 % sampling interval, what another sample of patients would "
+            "give. Thin: 2.5 to 97.5 percentile over refits on the resamples, which is instability of the "
+            "model and no confidence interval. Dashed: the best model that knows only age. Estimates are "
+            "out-of-bag means (oob)."
+        ),
+        queries={"estimates": _ESTIMATES.format(column=column), "baseline": _BASELINE},
+        draw=partial(_draw, stage=stage),
+        needs=("v_leaderboard",),
+    )
+
+
+OUTLIER = _forest("outlier", "outlier_method", "outlier method")
+IMPUTATION = _forest("imputation", "imputation_method", "imputation method")
+CLASSIFIER = _forest("classifier", "classifier", "classifier")

@@ -1,0 +1,63 @@
+"""ROC curves of the selected combinations, with the band of the refits."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure as Sheet
+
+from src.figures.figure import Figure, Tables
+from src.figures.panels import grid, heads, label_edges
+from src.figures.selection import CHOSEN, RULE, SELECTED
+from src.figures.style import GREY, PALE, PALETTE, Background
+
+_CURVES = f"""
+WITH {SELECTED}
+SELECT s.selection_order, s.run_id, c.fpr, c.tpr, c.tpr_lo, c.tpr_hi
+FROM selected s JOIN roc_curves c USING (run_id)
+WHERE c.estimator = 'oob' AND c.tpr IS NOT NULL
+ORDER BY s.selection_order, c.point
+"""
+_ESTIMATES = f"""
+WITH {SELECTED}
+SELECT s.selection_order, e.auroc, e.auroc_lo, e.auroc_hi
+FROM selected s JOIN essential_metrics e USING (run_id) ORDER BY s.selection_order
+"""
+
+
+def _draw(tables: Tables, background: Background) -> Sheet:
+    chosen, curves = tables["chosen"], tables["curves"]
+    estimates = tables["estimates"].set_index("selection_order")
+    sheet, panels = grid(len(chosen), height_mm=50)
+    first = curves[curves["selection_order"] == 1]
+    for axes, row in zip(panels, chosen.to_dict("records"), strict=True):
+        order = row["selection_order"]
+        curve, colour = curves[curves["selection_order"] == order], PALETTE[(order - 1) % len(PALETTE)]
+        axes.plot([0, 1], [0, 1], color=PALE, linewidth=0.6, linestyle=":")
+        axes.fill_between(
+            curve["fpr"], curve["tpr_lo"], curve["tpr_hi"], color=colour, alpha=0.18, linewidth=0, gid="band"
+        )
+        if order > 1:
+            axes.plot(
+                first["fpr"], first["tpr"], color=GREY, linewidth=0.7, linestyle=(0, (4, 2)), gid="reference"
+            )
+        axes.plot(curve["fpr"], curve["tpr"], color=colour, gid="curve")
+        value = estimates.loc[order]
+        words = f"AUROC {value['auroc']:.3f}\n({value['auroc_lo']:.3f} to {value['auroc_hi']:.3f})"
+        axes.text(0.97, 0.05, words, ha="right", va="bottom", fontsize=6)
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    label_edges(panels, "1 - specificity", "Sensitivity")
+    heads(panels, chosen, background)
+    return sheet
+
+
+ROC = Figure(
+    name="roc",
+    title="ROC curves, out-of-bag mean over resamples",
+    caption=(
+        "Line: mean true-positive rate over the resamples on the subjects left out (oob). Band: 2.5 to "
+        "97.5 percentile over the refits, which is instability of the model and no confidence interval. In "
+        f"brackets: 95 % sampling interval of the AUROC. Grey dashes: the first panel's curve. {RULE}"
+    ),
+    queries={"curves": _CURVES, "chosen": CHOSEN, "estimates": _ESTIMATES},
+    draw=_draw,
+    needs=("v_leaderboard", "roc_curves"),
+)
