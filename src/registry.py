@@ -49,7 +49,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Experiment:
-    """The MLflow experiment of a stage, and what the benchmark report calls the stage (None: not reported)."""
+    """The MLflow experiment of a stage, and the stage's name in the report (None: not reported)."""
 
     stage: str
     experiment: str

@@ -99,6 +99,12 @@ class Tracking:
         found = self._client.search_runs([self._experiments[experiment]], condition, max_results=1)
         return _stored(found[0], experiment) if found else None
 
+    def find_failure(self, experiment: str, failed_key: str, sweep_id: str) -> StoredRun | None:
+        """Return a failed run of this sweep whose stage with this key was what failed, or None."""
+        condition = f"tags.failed_key = '{failed_key}' and tags.sweep_id = '{sweep_id}'"
+        found = self._client.search_runs([self._experiments[experiment]], condition, max_results=1)
+        return _stored(found[0], experiment) if found else None
+
     def log(self, record: Record) -> StoredRun:
         """Write a run; it is finished, and so visible to `find`, only when all of it is there."""
         from mlflow.entities import Metric, Param

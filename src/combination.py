@@ -1,0 +1,151 @@
+"""What is to be run: a cohort, one method per stage, an evaluation; and the keys its results go by."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+NOT_IN_KEY = frozenset({"n_jobs", "device", "verbose"})
+"""Parameters that cannot change a result."""
+
+FACTORS = {
+    "features": "featurization",
+    "outlier": "outlier_method",
+    "imputation": "imputation_method",
+    "classifier": "classifier",
+}
+"""Stage (config group) -> name of the factor, in the order of the run's name."""
+
+
+@dataclass(frozen=True)
+class CohortCard:
+    """What is known of a cohort before its signals are read."""
+
+    path: Path
+    content_hash: str
+    source: str
+    unit: str
+    subjects: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Step:
+    """A method of one stage with its parameters."""
+
+    stage: str
+    name: str
+    target: str
+    parameters: Mapping[str, Any]
+
+    @classmethod
+    def from_config(cls, stage: str, name: str, config: Mapping[str, Any], profile: str) -> Step:
+        """Read a method's config; `profiles` holds the parameters that differ between profiles."""
+        parameters = dict(config)
+        profiles = parameters.pop("profiles", {})
+        if profiles and profile not in profiles:
+            raise ValueError(
+                f"{stage}={name} has no profile {profile!r}; set profile= to one of {', '.join(profiles)}"
+            )
+        parameters |= profiles.get(profile, {})
+        return cls(stage, name, parameters.pop("_target_"), parameters)
+
+    @property
+    def method(self) -> Any:
+        """The class or factory of the method."""
+        module, _, name = self.target.rpartition(".")
+        return getattr(importlib.import_module(module), name)
+
+    def build(self) -> Any:
+        """Make the method."""
+        return self.method(**self.parameters)
+
+    def key(self, *inputs: str) -> str:
+        """Hash of the method, its parameters, its source and what goes into it."""
+        module = self.target.rpartition(".")[0]
+        kept = {name: value for name, value in self.parameters.items() if name not in NOT_IN_KEY}
+        return hash_of(self.stage, self.target, kept, source_digest(module), *inputs)
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One cell of the design, ready to be run in any process.
+
+    `steps` maps each stage to its method; the age-only baseline has no outlier and no imputation step.
+    """
+
+    kind: str
+    steps: Mapping[str, Step]
+    cohort: CohortCard
+    n_iterations: int
+    seed: int
+    n_jobs: int
+    tracking_uri: str
+    artifact_root: Path | None
+    sweep_id: str
+    config: str
+
+    @property
+    def factors(self) -> dict[str, str]:
+        """The method of each stage under the name of its factor; 'none' for a stage left out."""
+        return {f: self.steps[s].name if s in self.steps else "none" for s, f in FACTORS.items()}
+
+    @property
+    def run_name(self) -> str:
+        """A name for people; nothing ever parses it."""
+        return "__".join(self.factors.values())
+
+    def keys(self) -> dict[str, str]:
+        """Return the key of each stage's result.
+
+        Every stage's key contains the key of the stage before it, and the first one the cohort's hash.
+        """
+        keys = {}
+        key = self.cohort.content_hash
+        for stage in ("outlier", "imputation", "features"):
+            if stage in self.steps:
+                keys[stage] = key = self.steps[stage].key(self.cohort.content_hash, key)
+        evaluation = hash_of(self.n_iterations, self.seed, source_digest("src.evaluation.loop"))
+        keys["classifier"] = self.steps["classifier"].key(self.cohort.content_hash, key, evaluation)
+        return keys
+
+
+def hash_of(*parts: Any) -> str:
+    """Return 16 hexadecimal digits for parts that JSON can hold."""
+    text = json.dumps(parts, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+@cache
+def source_digest(module: str) -> str:
+    """Hash of a module's source and of all it imports from its own room."""
+    room = module.rpartition(".")[0]
+    sources: dict[str, str] = {}
+    todo = [module]
+    while todo:
+        name = todo.pop()
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise ModuleNotFoundError(f"no module {name!r}; the _target_ of a config must name one")
+        sources[name] = Path(spec.origin).read_text(encoding="utf-8")
+        todo += [m for m in _imports(sources[name]) if m.startswith(f"{room}.") and m not in sources]
+    return hash_of(sources)
+
+
+def _imports(source: str) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found

@@ -1,0 +1,47 @@
+"""What a command would do: which combinations are there already, and how long the others may take."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from src.combination import Combination, Step
+from src.pipeline import find_finished, open_tracking
+
+_N_FEATURES = 8  # the size of the default feature set; the time of a fit hardly depends on it
+
+
+def look_ahead(combination: Combination) -> dict[str, Any]:
+    """Say whether a combination is finished, and project the time of its fits from one timed fit.
+
+    Returns
+    -------
+    dict
+        `state` ('reusable' or 'planned'), `run_name`, `metrics` (empty), `seconds` (projected).
+    """
+    status = {"run_name": combination.run_name, "metrics": {}}
+    if find_finished(combination, open_tracking(combination)) is not None:
+        return status | {"state": "reusable", "seconds": 0.0}
+    labels = combination.cohort.subjects["label"].dropna().to_numpy(dtype=int)
+    step = combination.steps["classifier"]
+    if step.name not in _timed:
+        _timed[step.name] = _seconds_per_fit(step, labels)
+    fit = _timed[step.name]
+    return status | {"state": "planned", "seconds": fit * combination.n_iterations / combination.n_jobs}
+
+
+_timed: dict[str, float] = {}  # of this process; a sweep times each classifier once
+
+
+def _seconds_per_fit(step: Step, y: np.ndarray) -> float:
+    """Time a fit on random numbers of the cohort's size, after one that pays for imports."""
+    X = np.random.default_rng(0).normal(size=(y.size, _N_FEATURES)) + y[:, None]
+    seconds = 0.0
+    for _ in range(2):
+        estimator = step.build()
+        started = time.perf_counter()
+        estimator.fit(X, y).predict_proba(X)
+        seconds = time.perf_counter() - started
+    return seconds

@@ -1,0 +1,93 @@
+"""Run work in a child process, so that whatever kills it costs one combination and not the sweep."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from functools import cache
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+_HEARTBEAT_S = 1.0
+
+
+class ProcessDied(RuntimeError):
+    """The child process ended without an answer."""
+
+
+def run_isolated(work: Callable[..., Any], *arguments: Any, on_message: Callable[[Any], None]) -> Any:
+    """Call `work(*arguments, send)` in a child process and return its result.
+
+    Parameters
+    ----------
+    work : callable
+        A module-level function; its last argument is a function that sends a message to the parent.
+    *arguments
+        Must be picklable.
+    on_message : callable
+        Called in the parent with each message, and with None every second without one.
+
+    Raises
+    ------
+    ProcessDied
+        If the child was killed or crashed; the message has its exit code.
+    """
+    context = _server()
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(sender, work, arguments))
+    process.start()
+    sender.close()
+    try:
+        while True:
+            while not receiver.poll(_HEARTBEAT_S):
+                on_message(None)
+            kind, value = receiver.recv()
+            if kind == "result":
+                process.join()
+                return value
+            on_message(value)
+    except EOFError:
+        process.join()
+        raise ProcessDied(f"the process died with exit code {process.exitcode}") from None
+    finally:
+        if process.is_alive():
+            process.terminate()
+            process.join()
+
+
+def die_with_parent() -> None:
+    """End this process when the one that started it ends, however that happens; leave Ctrl-C to it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
+
+
+@cache
+def _server() -> Any:
+    """Start the process that children are forked from: it has loaded the heavy libraries once.
+
+    Libraries read their thread counts at import, so they are set before; a stage that wants more threads
+    asks its library for them.
+    """
+    for variable in _THREADS:
+        os.environ.setdefault(variable, "1")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["src.preload"])
+    return context
+
+
+def _child(sender: Connection, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    die_with_parent()
+    result = work(*arguments, lambda message: sender.send(("message", message)))
+    sender.send(("result", result))
+
+
+def _exit_after(sentinel: Any) -> None:
+    wait([sentinel])
+    os._exit(1)

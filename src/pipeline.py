@@ -1,0 +1,453 @@
+"""The four stages in a row; each result is remembered under the key of what went into it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from src import stage_files
+from src.cohort import ARTEFACT_TYPES, Cohort
+from src.combination import FACTORS, Combination, Step
+from src.provenance import code_commit, package_versions
+from src.registry import load_registry
+from src.tracking import Record, StoredRun, Tracking
+
+MIN_UNLABELLED = 50
+"""With at least so many recordings without a diagnosis, methods are fitted on those alone."""
+
+STAGES = ("outlier", "imputation", "features", "classifier")
+N_EXAMPLES = 4
+
+log = logging.getLogger(__name__)
+
+
+class PipelineError(RuntimeError):
+    """A method that cannot run on this cohort, or broke its contract."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a stage computed: its files, and what is worth a column in MLflow."""
+
+    write: Callable[[Path], None]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def open_tracking(combination: Combination) -> Tracking:
+    """Return the store of runs a combination belongs to."""
+    experiments = tuple(e.experiment for e in load_registry().experiments.values())
+    return Tracking(combination.tracking_uri, experiments, combination.artifact_root)
+
+
+def find_finished(combination: Combination, tracking: Tracking) -> StoredRun | None:
+    """Return the finished run of a combination, if there is one; warn if other libraries made it."""
+    run = tracking.find(_experiment("classifier"), combination.keys()["classifier"])
+    if run is not None:
+        _warn_of_other_versions(run)
+    return run
+
+
+def run_combination(combination: Combination, report: Callable[[Any], None] = log.debug) -> dict[str, Any]:
+    """Run one combination, or find it finished; a failure is logged as a run and returned, not raised.
+
+    Parameters
+    ----------
+    combination : Combination
+    report : callable, optional
+        Called with ('stage', stage, method) as each stage begins and ('fits', done, total) as fits are done.
+
+    Returns
+    -------
+    dict
+        `state` ('finished', 'reused' or 'failed'), `run_name`, `run_id`, `seconds`, `metrics`; for a
+        failure also `stage` and `error`.
+    """
+    started = time.time()
+    tracking = open_tracking(combination)
+    pipeline = Pipeline(combination, tracking, report)
+    try:
+        reused, run = pipeline.run()
+    except Exception as error:  # noqa: BLE001 - whatever goes wrong becomes a FAILED run with its traceback
+        return log_failure(combination, tracking, pipeline.stage, error, started)
+    return _status(combination, "reused" if reused else "finished", run, started)
+
+
+def log_failure(
+    combination: Combination, tracking: Tracking, stage: str, error: BaseException, started: float
+) -> dict[str, Any]:
+    """Log a combination that failed as a FAILED run; return its status."""
+    text = "".join(traceback.format_exception(error))
+    line = " ".join(str(error).split()) or "no message"
+    tags = {"failed_stage": stage, "error_class": type(error).__name__, "error": line}
+    tags["failed_key"] = combination.keys().get(stage, "")
+
+    def write(folder: Path) -> None:
+        (folder / "traceback.txt").write_text(text, encoding="utf-8")
+
+    record = _record(combination, "classifier", Outcome(write, tags=tags), started, "FAILED")
+    run = tracking.log(record)
+    status = _status(combination, "failed", run, started)
+    return status | {"stage": stage, "error": f"{type(error).__name__}: {line}"}
+
+
+class Pipeline:
+    """The stages of one combination.
+
+    Each stage asks the store for a finished run with its key, computes and logs one if there is none,
+    and reads the result back from the store, so that first and later runs take the same path.
+    """
+
+    def __init__(self, combination: Combination, tracking: Tracking, report: Callable[[Any], None]) -> None:
+        self.combination = combination
+        self.tracking = tracking
+        self.report = report
+        self.keys = combination.keys()
+        self.runs: dict[str, StoredRun] = {}
+        self.stage = "cohort"
+        labels = combination.cohort.subjects["label"]
+        self.labelled = labels.notna().to_numpy()
+        enough = (~self.labelled).sum() >= MIN_UNLABELLED
+        self.fit_on = "unlabelled" if enough else "all"
+        self.fit_rows = ~self.labelled if enough else np.ones_like(self.labelled)
+
+    def run(self) -> tuple[bool, StoredRun]:
+        """Return whether the combination was there already, and the run with the predictions."""
+        run = find_finished(self.combination, self.tracking)
+        if run is not None:
+            return True, run
+        features = self._features()
+        if features is None:
+            no_ages = Outcome(lambda folder: None, tags={"reason": "no ages"})
+            return False, self._log("classifier", no_ages, time.time())
+        self._remember("classifier", lambda: self._classify(*features))
+        return False, self.runs["classifier"]
+
+    @cached_property
+    def cohort(self) -> Cohort:
+        """The recordings, read when a stage first needs them."""
+        from src.cohort.file import read_cohort
+
+        card = self.combination.cohort
+        cohort, _ = read_cohort(card.path)
+        if cohort.content_hash != card.content_hash:
+            raise PipelineError(
+                f"{card.path.name} changed after this run was planned; start the command again"
+            )
+        return cohort
+
+    def _features(self) -> tuple[np.ndarray, list[str]] | None:
+        if self.combination.kind == "baseline":
+            if self.combination.cohort.subjects["age"][self.labelled].isna().all():
+                return None
+            return stage_files.read_features(self._remember("features", lambda: self._featurise(None)))
+        run = self._recall("features")
+        if run is None:
+            pupil = self._signal()
+            return stage_files.read_features(self._remember("features", lambda: self._featurise(pupil)))
+        for stage in ("outlier", "imputation"):  # only to link to them: their results need not be read
+            self._recall(stage)
+        return stage_files.read_features(self.tracking.artifacts(run))
+
+    def _signal(self) -> np.ndarray:
+        missing = stage_files.read_mask(self._remember("outlier", self._detect)) | ~np.isfinite(
+            self.cohort.pupil
+        )
+        folder = self._remember("imputation", lambda: self._impute(missing))
+        return stage_files.read_imputed(folder, self.cohort.pupil)
+
+    def _remember(self, stage: str, compute: Callable[[], Outcome]) -> Path:
+        """Return the folder with a stage's result, computed now if no finished run has it."""
+        run = self._recall(stage)
+        if run is None:
+            with self.tracking.lock(self.keys[stage]):
+                run = self._recall(stage) or self._compute(stage, compute)
+        return self.tracking.artifacts(run)
+
+    def _recall(self, stage: str) -> StoredRun | None:
+        run = self.tracking.find(_experiment(stage), self.keys[stage])
+        if run is not None:
+            _warn_of_other_versions(run)
+            self.runs[stage] = run
+        return run
+
+    def _compute(self, stage: str, compute: Callable[[], Outcome]) -> StoredRun:
+        self.stage = stage
+        self.report(("stage", stage, self.combination.steps[stage].name))
+        self._refuse_known_failure(stage)
+        started = time.time()
+        self.runs[stage] = self._log(stage, compute(), started)
+        return self.runs[stage]
+
+    def _refuse_known_failure(self, stage: str) -> None:
+        """Do not spend the time on a stage again that failed for another combination of this sweep."""
+        sweep = self.combination.sweep_id
+        if stage == "classifier" or not sweep:
+            return
+        run = self.tracking.find_failure(_experiment("classifier"), self.keys[stage], sweep)
+        if run is not None:
+            raise PipelineError(f"failed before in this sweep, for {run.run_name}: {run.tags['error']}")
+
+    def _log(self, stage: str, outcome: Outcome, started: float) -> StoredRun:
+        links = {f"{FACTORS[s].removesuffix('_method')}_run_id": run.run_id for s, run in self.runs.items()}
+        tags = {"fit_on": self.fit_on, "versions": json.dumps(package_versions())} | links
+        outcome = Outcome(outcome.write, outcome.metrics, tags | dict(outcome.tags))
+        return self.tracking.log(_record(self.combination, stage, outcome, started, "FINISHED"))
+
+    def _view(self, step: Step, rows: np.ndarray) -> Cohort:
+        """Return what a method may see: no subjects' data but for the age baseline, truth only if needed."""
+        cohort = self.cohort.take(rows)
+        if not getattr(step.method, "needs_ages", False):
+            cohort = cohort.blind()
+        return cohort if self._needs_truth(step) else cohort.without_truth()
+
+    def _needs_truth(self, step: Step) -> bool:
+        needed = getattr(step.method, "needs_truth", False)
+        if needed and not self.cohort.has_truth:
+            raise PipelineError(
+                f"{step.stage}={step.name} needs the artefact mask and the clean signal, which "
+                f"{self.combination.cohort.path.name} does not have; choose another {step.stage} method"
+            )
+        return needed
+
+    def _detect(self) -> Outcome:
+        step = self.combination.steps["outlier"]
+        detector = step.build().fit(self._view(step, self.fit_rows))
+        mask = detector.detect(self._view(step, np.ones_like(self.fit_rows)))
+        if mask.shape != self.cohort.pupil.shape or mask.dtype != bool:
+            raise PipelineError(
+                f"outlier={step.name} returned {mask.dtype} {mask.shape}; expected bool (n, T)"
+            )
+        quality = self._detection_quality(mask)
+
+        def write(folder: Path) -> None:
+            stage_files.write_mask(folder, mask)
+            stage_files.write_rows(folder / "quality.json", quality)
+
+        return Outcome(write, _overall(quality, "artefact_type"), self._evaluated_on(quality))
+
+    def _detection_quality(self, mask: np.ndarray) -> list[dict[str, Any]]:
+        from src.evaluation.signal_quality import detection_quality
+
+        rows, cohort = self._scored_rows(), self.cohort
+        if cohort.truth_mask is None:
+            return []
+        types = None if cohort.artefact_type is None else cohort.artefact_type[rows]
+        return detection_quality(mask[rows], cohort.truth_mask[rows], types, ARTEFACT_TYPES)
+
+    def _impute(self, missing: np.ndarray) -> Outcome:
+        step, cohort, fitted = self.combination.steps["imputation"], self.cohort, self.fit_rows
+        truth = cohort.truth_pupil if self._needs_truth(step) else None
+        fit_truth = {} if truth is None else {"truth": truth[fitted]}
+        imputer = step.build().fit(cohort.pupil[fitted], missing[fitted], **fit_truth)
+        imputed = imputer.impute(cohort.pupil, missing, truth=truth)
+        _check_imputed(step, imputed.pupil, cohort.pupil, missing)
+        quality = self._imputation_quality(imputed.pupil, missing)
+        unusable = cohort.subjects["recording"].to_numpy(dtype="U")[missing.all(axis=1)].tolist()
+        if unusable:
+            log.warning("no observed sample left in %s; the mean curve stands in", ", ".join(unusable))
+
+        def write(folder: Path) -> None:
+            stage_files.write_imputed(folder, missing, imputed.pupil, imputed.sd)
+            stage_files.write_rows(folder / "quality.json", quality)
+            stage_files.write_rows(folder / "unusable.json", unusable)
+            stage_files.write_examples(folder, self._examples(missing, imputed))
+
+        metrics = _overall(quality, "gap") | {"n_unusable": float(len(unusable))}
+        return Outcome(write, metrics, self._evaluated_on(quality))
+
+    def _imputation_quality(self, pupil: np.ndarray, missing: np.ndarray) -> list[dict[str, Any]]:
+        from src.evaluation.signal_quality import imputation_quality
+
+        rows, cohort = self._scored_rows(), self.cohort
+        if cohort.truth_pupil is None:
+            return []
+        return imputation_quality(pupil[rows], cohort.truth_pupil[rows], missing[rows], cohort.time)
+
+    def _scored_rows(self) -> np.ndarray:
+        """Recordings a method's quality is measured on: those it was not fitted on, where there are any."""
+        return self.fit_rows if self.fit_rows.all() else ~self.fit_rows
+
+    def _evaluated_on(self, quality: list[dict[str, Any]]) -> dict[str, str]:
+        where = "fitted" if self.fit_rows.all() else "held-out"
+        return {"evaluated_on": where if quality else ""}
+
+    def _examples(self, missing: np.ndarray, imputed: Any) -> dict[str, np.ndarray]:
+        """A few recordings for the eye, at fixed ranks of their share of artefacts."""
+        cohort = self.cohort
+        bad = ~np.isfinite(cohort.pupil) if cohort.truth_mask is None else cohort.truth_mask
+        candidates = np.flatnonzero(self._scored_rows())
+        order = candidates[np.argsort(bad[candidates].mean(axis=1), kind="stable")]
+        ranks = np.linspace(len(order) / 4, len(order) - 1, N_EXAMPLES)
+        rows = order[np.unique(ranks.astype(int))]
+        arrays = {
+            "time": cohort.time,
+            "codes": cohort.subjects["recording"].to_numpy(dtype="U")[rows],
+            "raw": cohort.pupil[rows],
+            "missing": missing[rows],
+            "imputed": imputed.pupil[rows],
+        }
+        arrays |= {f"light_{colour}": edges[rows] for colour, edges in cohort.light.items()}
+        optional = {"truth": cohort.truth_pupil, "truth_mask": cohort.truth_mask, "sd": imputed.sd}
+        return arrays | {name: array[rows] for name, array in optional.items() if array is not None}
+
+    def _featurise(self, pupil: np.ndarray | None) -> Outcome:
+        step = self.combination.steps["features"]
+        fitted = None if pupil is None else pupil[self.fit_rows]
+        featuriser = step.build().fit(fitted, self._view(step, self.fit_rows))
+        table = featuriser.transform(pupil, self._view(step, np.ones_like(self.fit_rows)))
+        if len(table) != len(self.cohort):
+            raise PipelineError(
+                f"features={step.name} returned {len(table)} rows; expected {len(self.cohort)}"
+            )
+        values, recordings = table.to_numpy(dtype=float), list(self.cohort.subjects["recording"])
+        columns = list(table.columns)
+        return Outcome(
+            lambda folder: stage_files.write_features(folder, values, columns, recordings),
+            {"n_features": float(len(columns)), "n_undefined": float(np.isnan(values).sum())},
+        )
+
+    def _classify(self, values: np.ndarray, columns: list[str]) -> Outcome:
+        from src.evaluation.loop import bootstrap
+        from src.results.bootstrap_pickle import dump
+
+        combination = self.combination
+        subjects = combination.cohort.subjects[self.labelled]
+        result = bootstrap(
+            combination.steps["classifier"].build(),
+            values[self.labelled],
+            subjects["label"].to_numpy(dtype=np.int8),
+            subject_codes=list(subjects["recording"]),
+            groups=list(subjects["code"]),
+            n_iterations=combination.n_iterations,
+            seed=combination.seed,
+            n_jobs=combination.n_jobs,
+            progress=lambda done, total: self.report(("fits", done, total)),
+        )
+        contents = self._bootstrap_results(result, columns)
+
+        def write(folder: Path) -> None:
+            dump(contents, folder / "bootstrap_results.pkl")
+            (folder / "config.yaml").write_text(combination.config, encoding="utf-8")
+
+        return Outcome(write, _summary_metrics(result), {"resample_id": result.resample_id})
+
+    def _bootstrap_results(self, result: Any, columns: list[str]) -> dict[str, Any]:
+        """Return the contents of `bootstrap_results.pkl`: plain values and numpy arrays only."""
+        combination, cohort = self.combination, self.combination.cohort
+        return {
+            "schema_version": 1,
+            "run_name": combination.run_name,
+            "factors": combination.factors,
+            "n_iterations": result.n_iterations,
+            "seed": result.seed,
+            "resample_id": result.resample_id,
+            "cohort_hash": cohort.content_hash,
+            "source": cohort.source,
+            "unit": cohort.unit,
+            "fit_on": self.fit_on,
+            "features": columns,
+            "subject_codes": list(result.subject_codes),
+            "groups": list(result.groups),
+            "y": result.y,
+            "y_prob_all": result.y_prob_all,
+            "inbag_counts": result.inbag_counts,
+            "y_prob_apparent": result.y_prob_apparent,
+            "auroc": result.auroc.tolist(),
+            "brier": result.brier.tolist(),
+            "y_true": result.y_true,
+            "y_prob": result.y_prob,
+            "train_indices": result.train_indices,
+            "test_indices": result.test_indices,
+            "random_states": result.random_states,
+            "versions": package_versions(),
+            "code_commit": code_commit(),
+            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "fit_seconds": result.fit_seconds,
+        }
+
+
+def _record(combination: Combination, stage: str, outcome: Outcome, started: float, status: str) -> Record:
+    """Everything the store holds about a run; a stage's run names the factors up to that stage."""
+    known = STAGES[: STAGES.index(stage) + 1]
+    params = {factor: combination.factors[factor] for s, factor in FACTORS.items() if s in known}
+    name = "__".join(params.values())
+    params |= {f"{stage}.{k}": str(v) for k, v in combination.steps[stage].parameters.items()}
+    if stage == "classifier":
+        params |= {"n_iterations": str(combination.n_iterations), "seed": str(combination.seed)}
+    cohort = combination.cohort
+    tags = {
+        "kind": combination.kind if stage == "classifier" else "stage",
+        "stage_key": combination.keys()[stage],
+        "cohort_hash": cohort.content_hash,
+        "source": cohort.source,
+        "unit": cohort.unit,
+        "sweep_id": combination.sweep_id,
+        "code_commit": code_commit(),
+    }
+    metrics = {"duration_s": time.time() - started} | dict(outcome.metrics)
+    metrics = {key: value for key, value in metrics.items() if np.isfinite(value)}
+    tags |= dict(outcome.tags)
+    return Record(_experiment(stage), name, params, tags, metrics, outcome.write, started, status)
+
+
+def _status(combination: Combination, state: str, run: StoredRun, started: float) -> dict[str, Any]:
+    seconds = time.time() - started
+    facts = {"state": state, "run_name": combination.run_name, "run_id": run.run_id, "seconds": seconds}
+    return facts | {"metrics": dict(run.metrics)}
+
+
+def _summary_metrics(result: Any) -> dict[str, float]:
+    """About twenty numbers of a run: `test_` for the out-of-bag estimates, `apparent_` and `pooled_` else."""
+    from src.evaluation.estimators import estimate_all
+
+    prefix = {"oob": "test", "oob_pooled": "pooled", "apparent": "apparent"}
+    rows = estimate_all(
+        result.y, result.y_prob_all, result.inbag_counts, result.y_prob_apparent, result.groups
+    )
+    metrics = {
+        f"{prefix[row['estimator']]}_{row['metric']}": row["estimate"]
+        for row in rows
+        if row["estimator"] == "oob" or row["metric"] in ("auroc", "brier")
+    }
+    for row in rows:
+        if row["estimator"] == "oob" and row["sampling_lo"] is not None:
+            metrics[f"test_{row['metric']}_lo"] = row["sampling_lo"]
+            metrics[f"test_{row['metric']}_hi"] = row["sampling_hi"]
+    return metrics
+
+
+def _experiment(stage: str) -> str:
+    return load_registry().experiments[stage].experiment
+
+
+def _warn_of_other_versions(run: StoredRun) -> None:
+    now = package_versions()
+    then = json.loads(run.tags.get("versions", "{}"))
+    for package in sorted(set(now) & set(then)):
+        if then[package] != now[package]:
+            log.warning(
+                "reusing %s made with %s %s (now %s)", run.run_name, package, then[package], now[package]
+            )
+
+
+def _check_imputed(step: Step, imputed: np.ndarray, pupil: np.ndarray, missing: np.ndarray) -> None:
+    if imputed.shape != pupil.shape or not np.isfinite(imputed).all():
+        raise PipelineError(f"imputation={step.name} left samples missing or not finite")
+    if not np.array_equal(imputed[~missing], pupil[~missing]):
+        raise PipelineError(f"imputation={step.name} changed observed samples")
+
+
+def _overall(rows: list[dict[str, Any]], by: str) -> dict[str, float]:
+    """Return the overall row of a quality table as metrics."""
+    return {k: float(v) for row in rows if row[by] == "all" for k, v in row.items() if k != by}

@@ -1,0 +1,39 @@
+"""Which code and which libraries made a result."""
+
+from __future__ import annotations
+
+import platform
+import re
+import subprocess
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+@cache
+def package_versions() -> dict[str, str]:
+    """Return the versions of Python and of every installed package the project asks for."""
+    wanted = [re.match(r"[\w.-]+", line) for line in metadata.requires("foundation-plr") or []]
+    installed = {d.name.lower(): d.version for d in metadata.distributions()}
+    found = {m[0]: installed[m[0].lower()] for m in wanted if m and m[0].lower() in installed}
+    return {"python": platform.python_version()} | found
+
+
+@cache
+def code_commit() -> str:
+    """Return the commit of the code, '+changes' if files differ from it, 'unknown' outside a checkout."""
+    head = _git("rev-parse", "--short=12", "HEAD")
+    if head is None:
+        return "unknown"
+    return head + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")
+
+
+def _git(*arguments: str) -> str | None:
+    command = ["git", "-C", str(_ROOT), *arguments]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None

@@ -1,0 +1,137 @@
+"""From Hydra's config to a combination that is ready to run, and from a wrong key to a helpful sentence."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.utils import instantiate, to_absolute_path
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from src.combination import FACTORS, CohortCard, Combination, Step
+from src.registry import load_registry
+from src.tracking import ROOT
+
+PRIVATE = ROOT / "data" / "private"
+
+
+def read_combination(
+    config: DictConfig, sweep_id: str = "", choices: Mapping[str, str] | None = None
+) -> Combination:
+    """Turn a composed config into a combination; the cohort is made or read if it has to be.
+
+    Parameters
+    ----------
+    config : DictConfig
+        As composed from `configs/train.yaml`.
+    sweep_id : str, optional
+        The sweep this is a part of.
+    choices : mapping, optional
+        Config group -> chosen name; those of the running job by default.
+    """
+    if choices is None:
+        from hydra.core.hydra_config import HydraConfig
+
+        choices = HydraConfig.get().runtime.choices
+    for stage in FACTORS:
+        load_registry().method(stage, choices[stage])
+    steps = {stage: _step(config, stage, choices[stage]) for stage in FACTORS}
+    needs_signal = getattr(steps["features"].method, "needs_signal", True)
+    if not needs_signal:
+        steps = {stage: steps[stage] for stage in ("features", "classifier")}
+    root = config.tracking.artifact_root
+    return Combination(
+        kind="combination" if needs_signal else "baseline",
+        steps=steps,
+        cohort=cohort_card(config.data),
+        n_iterations=config.evaluation.n_iterations,
+        seed=config.evaluation.seed,
+        n_jobs=config.evaluation.n_jobs,
+        tracking_uri=config.tracking.uri,
+        artifact_root=None if root is None else Path(to_absolute_path(root)),
+        sweep_id=sweep_id,
+        config=OmegaConf.to_yaml(config, resolve=True),
+    )
+
+
+def baseline_of(config: DictConfig, combination: Combination) -> Combination:
+    """Return the age-only baseline on the same cohort and resamples as a combination."""
+    chosen = [f"{stage}={config.baseline[stage]}" for stage in ("features", "classifier")]
+    methods = compose(config_name="train", overrides=chosen)
+    steps = {stage: _step(methods, stage, config.baseline[stage]) for stage in ("features", "classifier")}
+    return replace(combination, kind="baseline", steps=steps)
+
+
+def cohort_card(data: DictConfig) -> CohortCard:
+    """Return what is known of the cohort a data config names, which is made first if it is synthetic."""
+    settings = OmegaConf.to_container(data, resolve=True)
+    assert isinstance(settings, dict)
+    if "path" in settings:
+        settings["path"] = to_absolute_path(settings["path"])
+    path = Path(instantiate(settings))
+    stat = path.stat()
+    return _read_card(path, stat.st_mtime_ns, stat.st_size)
+
+
+@cache
+def _read_card(path: Path, modified: int, size: int) -> CohortCard:
+    """Read a cohort once per process for as long as its file does not change."""
+    from src.cohort.file import read_cohort, save_lookup
+
+    cohort, lookup = read_cohort(path)
+    if cohort.source != "synthetic":
+        save_lookup(lookup, PRIVATE / cohort.content_hash)
+    return CohortCard(path, cohort.content_hash, cohort.source, cohort.unit, cohort.subjects)
+
+
+def _step(config: DictConfig, stage: str, name: str) -> Step:
+    settings = OmegaConf.to_container(config[stage], resolve=True)
+    assert isinstance(settings, dict)
+    return Step.from_config(stage, name, {str(k): v for k, v in settings.items()}, config.profile)
+
+
+def explain_unknown_keys(arguments: list[str]) -> None:
+    """Print the valid names for every key on the command line that does not exist."""
+    words = [word for word in arguments if not word.startswith("-")]
+    try:
+        overrides = OverridesParser.create().parse_overrides(words)
+    except HydraException:
+        return  # Hydra has said what is wrong with the words themselves
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        for override in overrides:
+            if not override.is_force_add() and not override.is_add():
+                _explain(override.key_or_group, words)
+
+
+def _explain(key: str, words: list[str]) -> None:
+    groups = [
+        word for word in words if (ROOT / "configs" / word.partition("=")[0]).is_dir() and "," not in word
+    ]
+    try:
+        node: Any = compose(config_name="train", overrides=groups)
+    except (HydraException, OmegaConfBaseException):
+        return  # a group's name is wrong, and Hydra has listed the valid ones
+    if (ROOT / "configs" / key).is_dir() or key.startswith("hydra"):
+        return
+    parts = key.split(".")
+    for depth, part in enumerate(parts):
+        if not isinstance(node, DictConfig) or part not in node:
+            where = ".".join(parts[:depth])
+            valid = [str(name) for name in node] if isinstance(node, DictConfig) else []
+            close = get_close_matches(part, valid, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            place = f"under {where!r}" if where else "at the top"
+            print(f"There is no key {key!r}.{hint} Valid {place}: {', '.join(valid)}", file=sys.stderr)
+            return
+        node = node[part]

@@ -1,0 +1,76 @@
+"""The files a finished stage leaves in the store: masks, imputed signals, features, quality tables."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def write_mask(folder: Path, mask: np.ndarray) -> None:
+    """Write a detector's mask, bool (n, T), at one bit a sample."""
+    np.savez_compressed(folder / "mask.npz", mask=np.packbits(mask, axis=1), shape=np.array(mask.shape))
+
+
+def read_mask(folder: Path) -> np.ndarray:
+    """Read what `write_mask` wrote."""
+    with np.load(folder / "mask.npz") as file:
+        return _unpacked(file["mask"], file["shape"])
+
+
+def write_imputed(folder: Path, missing: np.ndarray, pupil: np.ndarray, sd: np.ndarray | None) -> None:
+    """Write the imputed samples only; the observed ones are in the cohort."""
+    arrays = {"missing": np.packbits(missing, axis=1), "values": pupil[missing]}
+    if sd is not None:
+        arrays["sd"] = sd[missing]
+    np.savez_compressed(folder / "imputed.npz", shape=np.array(missing.shape), **arrays)
+
+
+def read_imputed(folder: Path, pupil: np.ndarray) -> np.ndarray:
+    """Return the recorded signal (n, T) with the imputed samples put in."""
+    with np.load(folder / "imputed.npz") as file:
+        signal = pupil.copy()
+        signal[_unpacked(file["missing"], file["shape"])] = file["values"]
+    return signal
+
+
+def write_examples(folder: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write what a picture of a few recordings needs."""
+    np.savez_compressed(folder / "examples.npz", allow_pickle=False, **arrays)
+
+
+def write_features(
+    folder: Path, values: np.ndarray, columns: Sequence[str], recordings: Sequence[str]
+) -> None:
+    """Write a feature table, float (n, p)."""
+    np.savez_compressed(
+        folder / "features.npz",
+        values=values,
+        columns=np.array(columns, dtype="U"),
+        recordings=np.array(recordings, dtype="U"),
+    )
+
+
+def read_features(folder: Path) -> tuple[np.ndarray, list[str]]:
+    """Return the values (n, p) and the names of the columns."""
+    with np.load(folder / "features.npz") as file:
+        return file["values"], file["columns"].tolist()
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]] | Sequence[str]) -> None:
+    """Write a small table as JSON; an undefined number becomes null."""
+    path.write_text(json.dumps([_plain(row) for row in rows], indent=1), encoding="utf-8")
+
+
+def _plain(row: Any) -> Any:
+    if not isinstance(row, Mapping):
+        return row
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
+
+
+def _unpacked(bits: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    return np.unpackbits(bits, axis=1, count=shape[1]).astype(bool)

@@ -1,0 +1,264 @@
+"""A sweep around Hydra's jobs: its plan, its progress, the records of its jobs, and its summary."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from hydra import compose
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from src.cohort import CohortError
+from src.combination import FACTORS, Combination
+from src.dry_run import look_ahead
+from src.evaluation.resampling import EvaluationError, inbag_counts, resample_id
+from src.isolation import ProcessDied, run_isolated
+from src.pipeline import PipelineError, find_finished, log_failure, open_tracking, run_combination
+from src.progress import Progress, duration
+from src.registry import RegistryError, load_registry
+from src.settings import baseline_of, read_combination
+from src.tracking import Record, TrackingError
+
+PLAN = "planned.json"
+STATUS = "status.json"
+_EXPECTED = (CohortError, EvaluationError, PipelineError, RegistryError, TrackingError)
+
+
+def run_job(config: DictConfig) -> dict[str, str]:
+    """Run the job Hydra composed: a combination, and before it its cohort's baseline if that is missing.
+
+    A failure is recorded and returned; only a single run exits with 1 for it, a sweep does so at its end.
+    """
+    hydra_config = HydraConfig.get()
+    single = hydra_config.mode == RunMode.RUN
+    plan = {} if single else json.loads((Path(hydra_config.sweep.dir) / PLAN).read_text(encoding="utf-8"))
+    with _clear_errors():
+        combination = read_combination(config, plan.get("sweep_id", ""))
+        _check_resampling(combination)
+        baseline = baseline_of(config, combination)
+    progress = _progress(plan.get("jobs", 1))
+    if config.dry_run:
+        status = look_ahead(combination)
+    else:
+        _ensure_baseline(baseline, progress)
+        status = _run(combination, progress)
+    _write_json(Path(hydra_config.runtime.output_dir) / STATUS, status)
+    progress.ends(status)
+    if single:
+        progress.close()
+        print(_closing([status], 1, config.dry_run))
+        if status["state"] == "failed":
+            raise SystemExit(1)
+    return {"state": status["state"]}
+
+
+class SweepCallback(Callback):
+    """Plans a sweep before its first job and sums it up after its last."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Write the plan, into the folder of the sweep and into the store."""
+        with _clear_errors():
+            sweep_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid4().hex[:6]}"
+            jobs = _jobs(config)
+            self.folder = Path(config.hydra.sweep.dir).absolute()
+            self.folder.mkdir(parents=True, exist_ok=True)
+            name = config.hydra.runtime.choices.get("sweeps") or "ad hoc"
+            plan = {"sweep_id": sweep_id, "sweep": name, "jobs": len(jobs)}
+            _write_json(self.folder / PLAN, plan)
+            for cohort_jobs in _by_cohort(jobs):
+                _log_plan(plan, cohort_jobs, dry_run=config.dry_run)
+            self.jobs, self.dry_run = len(jobs), config.dry_run
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Print what became of the jobs; exit with 1 if any failed."""
+        records = [json.loads(path.read_text(encoding="utf-8")) for path in self.folder.glob(f"*/{STATUS}")]
+        _progress(self.jobs).close()
+        print(_closing(records, self.jobs, self.dry_run))
+        if len(records) < self.jobs or any(record["state"] == "failed" for record in records):
+            raise SystemExit(1)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One job of a sweep: its overrides outside the stages, and its method in each stage."""
+
+    other: tuple[str, ...]
+    methods: Mapping[str, str]
+
+
+def _jobs(config: DictConfig) -> list[_Job]:
+    """Expand a sweep the way Hydra's sweeper does."""
+    words = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
+    overrides = OverridesParser.create().parse_overrides(words + list(config.hydra.overrides.task))
+    jobs = []
+    for job in BasicSweeper.split_arguments(overrides, None)[0]:
+        methods = dict(word.split("=", 1) for word in job if word.partition("=")[0] in FACTORS)
+        other = tuple(word for word in job if word.partition("=")[0] not in FACTORS)
+        jobs.append(_Job(other, {stage: name.strip("'\"") for stage, name in methods.items()}))
+    return jobs
+
+
+def _by_cohort(jobs: list[_Job]) -> list[list[_Job]]:
+    groups: dict[tuple[str, ...], list[_Job]] = {}
+    for job in jobs:
+        groups.setdefault(job.other, []).append(job)
+    return list(groups.values())
+
+
+def _log_plan(plan: Mapping[str, Any], jobs: list[_Job], dry_run: bool) -> None:
+    """Log which cells of the design are planned on one cohort, so that a missing one can be named."""
+    composed = compose(config_name="train", overrides=list(jobs[0].other), return_hydra_config=True)
+    choices = composed.hydra.runtime.choices
+    combination = read_combination(composed, plan["sweep_id"], choices)
+    _check_resampling(combination)
+    cells = [
+        {factor: job.methods.get(stage, choices[stage]) for stage, factor in FACTORS.items()} for job in jobs
+    ]
+    _announce(combination, len(jobs))
+    if dry_run:
+        return
+    tracking = open_tracking(combination)
+    tracking.close_dead_runs()
+    cohort = combination.cohort
+    tags = {"kind": "sweep", "sweep_id": plan["sweep_id"], "cohort_hash": cohort.content_hash}
+    tags |= {"source": cohort.source, "resample_id": _resample_id(combination), "unit": cohort.unit}
+    contents = {"sweep_id": plan["sweep_id"], "sweep": plan["sweep"], "cells": cells}
+    experiment = load_registry().experiments["classifier"].experiment
+    tracking.log(
+        Record(
+            experiment,
+            f"sweep {plan['sweep']} {plan['sweep_id']}",
+            params={"sweep": plan["sweep"], "n_planned": str(len(cells))},
+            tags=tags,
+            metrics={},
+            artifacts=lambda folder: _write_json(folder / PLAN, contents),
+            started=time.time(),
+        )
+    )
+
+
+def _announce(combination: Combination, n_jobs: int) -> None:
+    cohort = combination.cohort
+    labels = cohort.subjects["label"]
+    n = {name: int((labels == label).sum()) for name, label in (("controls", 0), ("glaucoma", 1))}
+    people = (
+        f"{n['controls']} controls, {n['glaucoma']} glaucoma, {int(labels.isna().sum())} without a diagnosis"
+    )
+    size = f"{n_jobs} combinations x {combination.n_iterations} iterations"
+    print(f"{size} on {cohort.path.name} ({cohort.source})")
+    print(f"{len(labels)} recordings: {people}", flush=True)
+
+
+def _check_resampling(combination: Combination) -> None:
+    """Refuse a cohort that cannot be resampled before hours are spent on cleaning it."""
+    labelled = combination.cohort.subjects.dropna(subset="label")
+    try:
+        inbag_counts(labelled["label"].to_numpy(dtype=float), list(labelled["code"]), 1, combination.seed)
+    except EvaluationError as error:
+        raise EvaluationError(f"{combination.cohort.path.name}: {error}") from error
+
+
+def _resample_id(combination: Combination) -> str:
+    labelled = combination.cohort.subjects.dropna(subset="label")
+    y = labelled["label"].to_numpy(dtype=np.int8)
+    codes, groups = list(labelled["recording"]), list(labelled["code"])
+    return resample_id(combination.seed, combination.n_iterations, codes, y, groups)
+
+
+def _run(combination: Combination, progress: Progress) -> dict[str, Any]:
+    """Run a combination in a process of its own, unless it is finished already."""
+    started = time.time()
+    tracking = open_tracking(combination)
+    run = find_finished(combination, tracking)
+    if run is not None:
+        status = {"state": "reused", "run_name": combination.run_name, "run_id": run.run_id}
+        return status | {"seconds": time.time() - started, "metrics": dict(run.metrics)}
+    progress.starts(combination.run_name)
+    stage = "cohort"
+
+    def show(message: Any) -> None:
+        nonlocal stage
+        if message is not None and message[0] == "stage":
+            stage = message[1]
+        progress.message(message)
+
+    try:
+        return run_isolated(run_combination, combination, on_message=show)
+    except ProcessDied as error:
+        return log_failure(combination, tracking, stage, error, started)
+
+
+@cache
+def _baselines() -> set[str]:
+    """Keys of the baselines this process has seen to."""
+    return set()
+
+
+def _ensure_baseline(baseline: Combination, progress: Progress) -> None:
+    key = baseline.keys()["classifier"]
+    if key in _baselines():
+        return
+    _baselines().add(key)
+    status = _run(baseline, progress)
+    if status["state"] == "failed":
+        print(f"the age-only baseline failed: {status['error']}", file=sys.stderr)
+
+
+def _closing(records: list[dict[str, Any]], planned: int, dry_run: bool) -> str:
+    """Return the summary of a sweep or of a single run."""
+    count = {state: sum(r["state"] == state for r in records) for state in ("finished", "reused", "failed")}
+    if dry_run:
+        reusable = sum(r["state"] == "reusable" for r in records)
+        left = duration(sum(r["seconds"] for r in records))
+        return f"planned {planned}, reusable {reusable}, projected for the rest: {left} of fits"
+    lines = [f"planned {planned}, " + ", ".join(f"{state} {n}" for state, n in count.items())]
+    lines += [
+        f"  failed {r['run_name']} in {r['stage']}: {r['error']}" for r in records if r["state"] == "failed"
+    ]
+    if len(records) < planned:
+        lines.append(f"  {planned - len(records)} ended without a record: repeat the command to run them")
+    return "\n".join(lines)
+
+
+@cache
+def _progress(total: int) -> Progress:
+    return Progress(total)
+
+
+@contextmanager
+def _clear_errors() -> Iterator[None]:
+    """End the command with one sentence for what a user can mend, with a traceback for what is our fault.
+
+    Hydra turns exceptions in callbacks into warnings, so both become SystemExit.
+    """
+    try:
+        yield
+    except _EXPECTED as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+    except Exception as error:
+        traceback.print_exc()
+        raise SystemExit(2) from error
+
+
+def _write_json(path: Path, contents: Any) -> None:
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(json.dumps(contents, indent=1), encoding="utf-8")
+    draft.replace(path)

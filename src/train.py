@@ -1,0 +1,45 @@
+"""Run one combination of methods, or with `-m` all combinations of a sweep: `python -m src.train --help`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+
+
+def register_resolvers() -> None:
+    """Make `${repository:}` and `${available_cores:}` known to the configs."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    OmegaConf.register_new_resolver("repository", lambda: str(CONFIGS.parent), replace=True)
+    OmegaConf.register_new_resolver("available_cores", lambda: cores, replace=True)
+
+
+@hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")
+def _job(config: DictConfig) -> dict[str, str]:
+    from src.sweep import run_job
+
+    return run_job(config)
+
+
+def main() -> None:
+    """Run the command line."""
+    register_resolvers()
+    # Hydra's grammar has no bare words; this one is short for the default sweep.
+    sys.argv[1:] = ["sweeps=default" if word == "sweeps" else word for word in sys.argv[1:]]
+    try:
+        _job()
+    except SystemExit as stop:
+        if stop.code == 1:
+            from src.settings import explain_unknown_keys
+
+            explain_unknown_keys(sys.argv[1:])
+        raise
+
+
+if __name__ == "__main__":
+    main()
