@@ -1,0 +1,60 @@
+"""Gradient-boosted trees, XGBoost."""
+
+from __future__ import annotations
+
+import numpy as np
+import xgboost
+
+from src.classifiers.tabular import TabularClassifier
+
+
+class XGBoost(TabularClassifier):
+    """XGBoost with histogram splits, one thread.
+
+    Parameters
+    ----------
+    n_trees : int
+        Number of boosting rounds.
+    max_depth : int
+        Depth of a tree.
+    learning_rate : float
+        Shrinkage of each tree, in (0, 1].
+    max_bin : int
+        Histogram bins per feature.
+    random_state : int, optional
+        Seed of the library; None is 0.
+
+    References
+    ----------
+    Chen & Guestrin 2016, KDD, doi 10.1145/2939672.2939785.
+    """
+
+    def __init__(
+        self,
+        n_trees: int = 100,
+        max_depth: int = 4,
+        learning_rate: float = 0.1,
+        max_bin: int = 32,
+        random_state: int | None = None,
+    ) -> None:
+        self.n_trees = n_trees
+        self.max_depth = max_depth
+        self.learning_rate = learning_rate
+        self.max_bin = max_bin
+        self.random_state = random_state
+
+    def _fit_filled(self, X: np.ndarray, positive: np.ndarray) -> None:
+        parameters = {
+            "objective": "binary:logistic",
+            "tree_method": "hist",
+            "max_depth": self.max_depth,
+            "learning_rate": self.learning_rate,
+            "max_bin": self.max_bin,
+            "seed": self.random_state or 0,
+            "nthread": 1,
+        }
+        rows = xgboost.DMatrix(X, positive, nthread=1)
+        self.model_ = xgboost.train(parameters, rows, num_boost_round=self.n_trees)
+
+    def _probability(self, X: np.ndarray) -> np.ndarray:
+        return self.model_.predict(xgboost.DMatrix(X, nthread=1))

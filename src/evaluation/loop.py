@@ -1,0 +1,306 @@
+"""The resampling loop: one classifier, fitted on every resample, predicting everybody every time."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.context import BaseContext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from threadpoolctl import threadpool_limits
+
+from src.evaluation.auc import auroc
+from src.evaluation.metrics import brier
+from src.evaluation.resampling import (
+    EvaluationError,
+    apparent_random_state,
+    check_labels,
+    inbag_counts,
+    left_out,
+    random_states,
+    resample_id,
+    train_rows,
+)
+
+CHUNK = 20  # iterations a worker does between two reports: 20 ms to 0.3 s of work against 0.3 ms of messages
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class BootstrapResult:
+    """Everything one combination's resampling produced; n recordings, B iterations.
+
+    Parameters
+    ----------
+    subject_codes : tuple of str, length n
+        Recordings, unique.
+    groups : tuple of str, length n
+        The subject of each recording.
+    y : ndarray of int8, shape (n,)
+        Labels.
+    n_iterations, seed : int
+        Of the resampling.
+    resample_id : str
+        Names the resamples; equal where combinations are paired.
+    inbag_counts : ndarray of uint8, shape (B, n)
+        How often each recording was trained on.
+    random_states : ndarray of int64, shape (B,)
+        Of each iteration's fit.
+    y_prob_all : ndarray of float32, shape (B, n)
+        Probability of class 1 from each iteration's model, for everybody.
+    y_prob_apparent : ndarray of float32, shape (n,)
+        From the model fitted on everybody.
+    auroc, brier : ndarray of float64, shape (B,)
+        On the left-out recordings, from the float32 probabilities; NaN where a class is not among them.
+    fit_seconds : float
+        Wall-clock time of the loop.
+    """
+
+    subject_codes: tuple[str, ...]
+    groups: tuple[str, ...]
+    y: np.ndarray
+    n_iterations: int
+    seed: int
+    resample_id: str
+    inbag_counts: np.ndarray
+    random_states: np.ndarray
+    y_prob_all: np.ndarray
+    y_prob_apparent: np.ndarray
+    auroc: np.ndarray
+    brier: np.ndarray
+    fit_seconds: float
+
+    @property
+    def train_indices(self) -> list[np.ndarray]:
+        """Rows of each resample, with repeats."""
+        return [train_rows(counts) for counts in self.inbag_counts]
+
+    @property
+    def test_indices(self) -> list[np.ndarray]:
+        """Rows each resample left out."""
+        return [np.flatnonzero(out) for out in left_out(self.inbag_counts)]
+
+    @property
+    def y_true(self) -> list[np.ndarray]:
+        """Labels of the left-out rows, per iteration."""
+        return [self.y[out] for out in left_out(self.inbag_counts)]
+
+    @property
+    def y_prob(self) -> list[np.ndarray]:
+        """Probabilities of the left-out rows, per iteration."""
+        return [p[out] for p, out in zip(self.y_prob_all, left_out(self.inbag_counts), strict=True)]
+
+
+def bootstrap(
+    classifier: Any,
+    X: np.ndarray,
+    y: np.ndarray,
+    subject_codes: Sequence[str],
+    groups: Sequence[str],
+    n_iterations: int,
+    seed: int,
+    n_jobs: int = 1,
+    progress: Progress | None = None,
+) -> BootstrapResult:
+    """Fit a classifier on stratified bootstrap resamples and predict every recording each time.
+
+    Iteration b clones the classifier, gives it the random state that belongs to (`seed`, b), fits it on the
+    rows of its resample (repeated as often as drawn) and predicts all rows. The result does not depend on
+    `n_jobs`.
+
+    Parameters
+    ----------
+    classifier : estimator
+        scikit-learn's `fit` and `predict_proba`, with a `random_state` parameter.
+    X : ndarray, shape (n, k)
+        Features; NaN where undefined.
+    y : array_like, shape (n,)
+        Labels 0/1.
+    subject_codes : sequence of str, length n
+        Recordings, unique.
+    groups : sequence of str, length n
+        The subject of each recording; a subject's recordings are drawn or left out together.
+    n_iterations : int
+        Number of resamples B.
+    seed : int
+        Not negative.
+    n_jobs : int
+        Processes, at least 1; each holds every library to one thread.
+    progress : callable, optional
+        Called with (iterations done, B) after every few iterations.
+
+    Returns
+    -------
+    BootstrapResult
+
+    Raises
+    ------
+    EvaluationError
+        If labels or groups cannot be resampled, the classifier fails (the iteration is named), a probability
+        is not a number in [0, 1], or a worker process dies.
+    """
+    started = time.perf_counter()
+    labels = check_labels(y)
+    features = np.ascontiguousarray(X, dtype=np.float64)
+    _check_inputs(features, labels, subject_codes, n_jobs)
+    counts = inbag_counts(labels, groups, n_iterations, seed)
+    states = random_states(seed, n_iterations)
+    fits = _Fits(classifier, features, labels, np.vstack([counts, np.ones_like(counts[:1])]))
+    p = np.empty((n_iterations + 1, labels.size), dtype=np.float32)
+    done = 0
+    for first, part in _run(fits, np.append(states, apparent_random_state(seed)), n_jobs):
+        p[first : first + len(part)] = part
+        done += len(part)
+        if progress is not None:
+            progress(min(done, n_iterations), n_iterations)
+    out = left_out(counts)
+    return BootstrapResult(
+        subject_codes=tuple(map(str, subject_codes)),
+        groups=tuple(map(str, groups)),
+        y=labels,
+        n_iterations=n_iterations,
+        seed=seed,
+        resample_id=resample_id(seed, n_iterations, subject_codes, labels, groups),
+        inbag_counts=counts,
+        random_states=states,
+        y_prob_all=p[:-1],
+        y_prob_apparent=p[-1],
+        auroc=auroc(labels, p[:-1], out),
+        brier=brier(labels, p[:-1], out),
+        fit_seconds=time.perf_counter() - started,
+    )
+
+
+def _check_inputs(X: np.ndarray, y: np.ndarray, codes: Sequence[str], n_jobs: int) -> None:
+    """Refuse rows that do not belong together."""
+    if X.ndim != 2 or len(X) != y.size or len(codes) != y.size:
+        raise EvaluationError(
+            f"{y.size} labels for features of shape {X.shape} and {len(codes)} recordings; "
+            "expected one row of features and one recording code per label"
+        )
+    if len(set(codes)) != len(codes):
+        twice = next(code for code in codes if list(codes).count(code) > 1)
+        raise EvaluationError(f"recording {twice!r} occurs twice; expected each recording once")
+    if n_jobs < 1:
+        raise EvaluationError(f"n_jobs is {n_jobs}; expected the number of processes, at least 1")
+
+
+@dataclass(frozen=True, eq=False)
+class _Fits:
+    """The fits to do: row b of `counts` is a training set; the last one is everybody."""
+
+    classifier: Any
+    X: np.ndarray
+    y: np.ndarray
+    counts: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def some(self, first: int, states: np.ndarray) -> np.ndarray:
+        """Do the fits from `first` on, one per random state, and return their predictions for all rows."""
+        p = np.empty((len(states), self.y.size), dtype=np.float32)
+        for k, state in enumerate(states.tolist()):
+            p[k] = self._one(first + k, state)
+        return p
+
+    def _one(self, b: int, state: int) -> np.ndarray:
+        rows = train_rows(self.counts[b])
+        try:
+            model = clone(self.classifier).set_params(random_state=state)
+            p = model.fit(self.X[rows], self.y[rows]).predict_proba(self.X)[:, 1]
+        except Exception as error:
+            raise EvaluationError(f"{self._name(b)} failed: {type(error).__name__}: {error}") from error
+        if not ((p >= 0) & (p <= 1)).all():
+            strange = p[~((p >= 0) & (p <= 1))][0]
+            raise EvaluationError(f"{self._name(b)} predicts {strange}; expected probabilities from 0 to 1")
+        return p
+
+    def _name(self, b: int) -> str:
+        what = "the fit on everybody" if b == len(self) - 1 else f"iteration {b}"
+        return f"{what} of {type(self.classifier).__name__}"
+
+
+def _run(fits: _Fits, states: np.ndarray, n_jobs: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (first iteration, predictions) of every chunk, in any order."""
+    chunks = [(first, states[first : first + CHUNK]) for first in range(0, len(fits), CHUNK)]
+    if n_jobs == 1:
+        with threadpool_limits(1):
+            for first, part in chunks:
+                yield first, fits.some(first, part)
+    else:
+        yield from _run_in_processes(fits, chunks, min(n_jobs, len(chunks)))
+
+
+def _run_in_processes(
+    fits: _Fits, chunks: list[tuple[int, np.ndarray]], n_workers: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Spread the chunks over processes; the data travel once, with the start of a process."""
+    context = _start_method()
+    if context.get_start_method() == "forkserver":
+        context.set_forkserver_preload([__name__, type(fits.classifier).__module__])
+    pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_start_worker, initargs=(fits,))
+    done = 0
+    try:
+        with _one_thread_environment():
+            futures = {pool.submit(_work, *chunk): chunk[0] for chunk in chunks}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+            done += 1
+    except BrokenProcessPool as error:
+        raise EvaluationError(
+            f"a worker process died after {done} of {len(chunks)} chunks of {CHUNK} iterations (killed, or "
+            "out of memory): free memory or run with fewer workers"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_method() -> BaseContext:
+    """Fork a process with one thread (milliseconds, nothing is imported again), else use a fork server.
+
+    A process that was started by a fork server cannot use that server again and would start one of its own.
+    """
+    tasks = Path("/proc/self/task")
+    single = tasks.is_dir() and len(list(tasks.iterdir())) == 1
+    return multiprocessing.get_context("fork" if single else "forkserver")
+
+
+@contextmanager
+def _one_thread_environment() -> Iterator[None]:
+    """Tell libraries that a new fork server will import to start with one thread."""
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+_fits: _Fits | None = None  # what this worker process works on
+
+
+def _start_worker(fits: _Fits) -> None:
+    global _fits
+    _fits = fits
+    threadpool_limits(1)
+
+
+def _work(first: int, states: np.ndarray) -> np.ndarray:
+    assert _fits is not None
+    return _fits.some(first, states)

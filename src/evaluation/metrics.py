@@ -1,0 +1,133 @@
+"""The metrics of predicted probabilities: one table, and all of them for every iteration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+from src.evaluation.auc import auroc
+from src.evaluation.calibration import (
+    cal_intercept,
+    cal_intercept_joint,
+    cal_slope,
+    n_clipped,
+    oe_ratio,
+    recalibration,
+)
+from src.evaluation.decision import net_benefit
+from src.evaluation.rows import as_rows, compact, ratio
+
+Direction = Literal["higher", "lower", "target"]
+
+
+def brier(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+    """Return mean((p - y)^2), in [0, 1]; NaN where nothing counts.
+
+    Parameters and shapes as in `src.evaluation.auc.auroc`. Source: Brier 1950, Mon Weather Rev 78:1.
+    """
+    rows = as_rows(y, p, weight)
+    return ratio((rows.w * (rows.p - rows.y) ** 2).sum(axis=1), rows.n).reshape(rows.shape)
+
+
+def brier_scaled(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+    """Return 1 - brier / (prev (1 - prev)), prev the observed share of cases (index of prediction accuracy).
+
+    At most 1; 0 for the constant prediction prev; NaN where a class is absent. Parameters and shapes as in
+    `src.evaluation.auc.auroc`. Source: Kattan & Gerds 2018, Diagn Progn Res 2:7.
+    """
+    rows = as_rows(y, p, weight)
+    prevalence = ratio(rows.n_cases, rows.n).reshape(rows.shape)
+    return 1 - ratio(brier(y, p, weight), prevalence * (1 - prevalence))
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of predicted probabilities.
+
+    Parameters
+    ----------
+    name : str
+        As in the database.
+    function : callable
+        (y, p, weight=None) -> ndarray, shape () or (B,); see `src.evaluation.auc.auroc`.
+    direction : {'higher', 'lower', 'target'}
+        Which way is better.
+    domain : tuple of float
+        Smallest and largest value possible.
+    target : float, optional
+        The ideal value where direction is 'target'.
+    """
+
+    name: str
+    function: Callable[..., np.ndarray]
+    direction: Direction
+    domain: tuple[float, float]
+    target: float | None = None
+
+
+def _net_benefit(percent: int) -> Metric:
+    t = percent / 100
+    return Metric(
+        f"net_benefit_{percent:02d}", partial(net_benefit, threshold=t), "higher", (-t / (1 - t), 1.0)
+    )
+
+
+_INFINITY = float("inf")
+
+METRICS: tuple[Metric, ...] = (
+    Metric("auroc", auroc, "higher", (0.0, 1.0)),
+    Metric("brier", brier, "lower", (0.0, 1.0)),
+    Metric("brier_scaled", brier_scaled, "higher", (-_INFINITY, 1.0)),
+    Metric("cal_intercept", cal_intercept, "target", (-_INFINITY, _INFINITY), 0.0),
+    Metric("cal_slope", cal_slope, "target", (-_INFINITY, _INFINITY), 1.0),
+    Metric("cal_intercept_joint", cal_intercept_joint, "target", (-_INFINITY, _INFINITY), 0.0),
+    Metric("oe_ratio", oe_ratio, "target", (0.0, _INFINITY), 1.0),
+    *map(_net_benefit, (5, 10, 15, 20)),
+)
+
+
+def all_metrics(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """Compute every metric of `METRICS`; parameters and shapes as in `src.evaluation.auc.auroc`.
+
+    Returns
+    -------
+    dict of str to ndarray, shape () or (B,)
+        Keys in the order of `METRICS`; NaN where a metric is undefined.
+    """
+    intercept, slope = recalibration(y, p, weight)  # one fit for two metrics
+    shared = {"cal_intercept_joint": intercept, "cal_slope": slope}
+    return {m.name: shared[m.name] if m.name in shared else m.function(y, p, weight) for m in METRICS}
+
+
+def iteration_metrics(y: np.ndarray, y_prob_all: np.ndarray, left_out: np.ndarray) -> dict[str, np.ndarray]:
+    """Compute every metric on what each iteration left out.
+
+    Parameters
+    ----------
+    y : array_like, shape (n,)
+        Labels 0/1.
+    y_prob_all : array_like, shape (B, n)
+        Predictions; anything (NaN) where not left out.
+    left_out : array_like of bool, shape (B, n)
+        True where an iteration did not train on the recording.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (B,)
+        The metrics of `METRICS`, `n_clipped` (predictions of 0 or 1, clipped at 1e-8) and `n_left_out`.
+
+    Raises
+    ------
+    EvaluationError
+        If a left-out prediction is not a probability.
+    """
+    rows = as_rows(y, y_prob_all, left_out)
+    packed = compact(rows.y, rows.p, rows.w)
+    values = all_metrics(*packed)
+    values["n_clipped"] = n_clipped(*packed[1:])
+    values["n_left_out"] = rows.n.astype(np.int64)
+    return values
