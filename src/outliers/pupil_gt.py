@@ -25,5 +25,7 @@ class TruthMask:
             If the cohort has no artefact mask.
         """
         if cohort.truth_mask is None:
-            raise ValueError("outlier detection pupil-gt needs the artefact mask, which this cohort does not have")
+            raise ValueError(
+                "outlier detection pupil-gt needs the artefact mask, which this cohort does not have"
+            )
         return cohort.truth_mask.astype(bool)

@@ -1,0 +1,53 @@
+"""Local outlier factor (Breunig, Kriegel, Ng & Sander 2000)."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.neighbors import LocalOutlierFactor
+
+from src.outliers.scored import ScoreDetector
+from src.outliers.signals import sample_features
+
+
+class LOF(ScoreDetector):
+    """Samples in a sparser neighbourhood than their neighbours' (Breunig et al. 2000, SIGMOD 29:93).
+
+    The factor of every sample is taken relative to reference samples of the fitted recordings; the threshold
+    applies to its logarithm.
+
+    Parameters
+    ----------
+    n_neighbors : int
+        MinPts: at least the size of a cluster of artefacts among the reference samples (their section 6.2).
+    median_window, level_scale
+        See `src.outliers.signals.sample_features`.
+    cutoff, n_reference, seed, n_jobs
+        See `src.outliers.scored.ScoreDetector`.
+    """
+
+    def __init__(
+        self,
+        n_neighbors: int,
+        median_window: int,
+        level_scale: float,
+        cutoff: float,
+        n_reference: int,
+        seed: int,
+        n_jobs: int,
+    ) -> None:
+        super().__init__(cutoff, n_reference, seed, n_jobs)
+        self.n_neighbors = n_neighbors
+        self.median_window = median_window
+        self.level_scale = level_scale
+
+    def _describe(self, pupil: np.ndarray) -> np.ndarray:
+        return sample_features(pupil, self.median_window, self.level_scale)
+
+    def _learn(self, reference: np.ndarray) -> None:
+        # Repeated points have infinite density; the paper counts distinct neighbours instead (section 4).
+        distinct = np.unique(reference, axis=0)
+        neighbors = min(self.n_neighbors, max(len(distinct) - 1, 1))
+        self.model_ = LocalOutlierFactor(n_neighbors=neighbors, novelty=True).fit(distinct)
+
+    def _score(self, units: np.ndarray) -> np.ndarray:
+        return np.log(-self.model_.score_samples(units))
