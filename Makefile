@@ -1,0 +1,47 @@
+# `make demo` and `make test` set up what they need. Another Python: make demo PYTHON=python3.12
+PYTHON ?= python3
+# Extra arguments of pip for PyTorch, for instance --index-url with the address of its CPU builds.
+TORCH_PIP_ARGS ?=
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help setup demo test lint bench
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
+
+setup: $(READY) ## Virtual environment .venv with pinned dependencies
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make setup PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	@# PyTorch first and alone, so that nothing else can draw in another build of it.
+	$(BIN)/pip install --quiet $(TORCH_PIP_ARGS) torch==2.13.0
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[deep,dev]'
+	@touch $(READY)
+
+demo: setup ## Cohort, sweep of 36 combinations, database, figures, report
+	$(BIN)/python scripts/make_cohort.py
+	$(BIN)/python -m src.train -m sweeps=quick
+	$(BIN)/python scripts/extract_results.py
+	$(BIN)/python scripts/make_figures.py
+	$(BIN)/python scripts/run_benchmark.py
+	@echo
+	@echo "Where to look:"
+	@echo "  figures/index.html                            every figure, with its caption"
+	@echo "  results/benchmarks/benchmark_report.html      the report"
+	@echo "  data/public/foundation_plr_results.db         the database: README.md has five queries to begin with"
+	@echo "  .venv/bin/mlflow ui --backend-store-uri sqlite:///mlflow.db      every run"
+
+test: setup ## All tests
+	$(BIN)/python -m pytest -n 2
+
+lint: setup ## Style, types, and who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+bench: setup ## Measurements: ratios and simulations, minutes
+	$(BIN)/python -m benchmarks
