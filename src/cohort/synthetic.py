@@ -26,7 +26,8 @@ _RAMP_EXPONENT = 3.0  # of the device's own LED drive over its 9 s
 _HEALTHY = (55.2, 26.7)  # median age and interquartile range, controls (Najjar et al. 2023)
 _GLAUCOMA = (68.5, 13.6)  # the same, patients
 _AGE_LIMITS = (20.0, 90.0)
-_SMALLEST_MM = 1.4  # the iris does not close further
+_SMALLEST_MM = 1.5  # the iris does not close further, and slows down before
+_SLOWING_MM = 0.25
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def generate(
     time = np.arange(N_SAMPLES) / RATE_HZ
     eyes = _draw_eyes(rng, age, effect * severity)
     truth = _clean_signal(rng, time, eyes)
-    noise_sd = eyes.baseline_mm * np.clip(_lognormal(rng, n_recordings, 0.009, 0.4), 0.005, 0.045)
+    noise_sd = eyes.baseline_mm * np.clip(_lognormal(rng, n_recordings, 0.0095, 0.38), 0.004, 0.045)
     noisy = truth + noise_sd[:, None] * rng.standard_normal(truth.shape)
     load = artefact_load * np.where(sick, glaucoma_load_factor**effect, 1.0)
     edges = np.array([edge for pair in LIGHT_S.values() for edge in pair])
@@ -162,22 +163,22 @@ def _lognormal(rng: np.random.Generator, n: int, median: float, sd_log: float) -
 def _draw_eyes(rng: np.random.Generator, age: np.ndarray, deficit: np.ndarray) -> _Eyes:
     """Draw what differs between eyes; `deficit` is 0 in a healthy eye and 1 at full severity."""
     n = len(age)
-    gain = _lognormal(rng, n, 1.0, 0.21)
-    fast = gain * _lognormal(rng, n, 1.0, 0.04)
-    slow = gain * _lognormal(rng, n, 1.0, 0.14)
+    gain = _lognormal(rng, n, 1.0, 0.20)
+    fast = gain * _lognormal(rng, n, 1.0, 0.03)
+    slow = gain * _lognormal(rng, n, 1.0, 0.09)
     return _Eyes(
         baseline_mm=np.clip(5.0 - 0.012 * (age - 60) + 0.75 * rng.standard_normal(n), 3.0, 7.8),
         latency_s=np.clip(0.25 + 0.025 * rng.standard_normal(n), 0.18, 0.35),
-        threshold=_lognormal(rng, n, 0.003, 0.5),
+        threshold=_lognormal(rng, n, 0.0012, 0.9),
         fast={"blue": 0.48 * fast, "red": 0.52 * fast * _lognormal(rng, n, 1.0, 0.03)},
         slow={
-            "blue": 0.35 * slow * (1 - 0.55 * np.minimum(deficit, 1.6)),
+            "blue": 0.35 * slow * (1 - 0.59 * np.minimum(deficit, 1.6)),
             "red": 0.13 * slow * (1 - 0.40 * np.minimum(deficit, 1.6)),
         },
-        tonic=np.clip(0.60 + 0.04 * rng.standard_normal(n) - 0.08 * deficit, 0.2, 0.9),
-        tau_fast_s=_lognormal(rng, n, 0.30, 0.15),
+        tonic=np.clip(0.60 + 0.04 * rng.standard_normal(n) - 0.11 * deficit, 0.2, 0.9),
+        tau_fast_s=_lognormal(rng, n, 0.60, 0.25),
         tau_adapt_s=_lognormal(rng, n, 2.5, 0.2),
-        tau_slow_s=_lognormal(rng, n, 6.5, 0.45),
+        tau_slow_s=_lognormal(rng, n, 6.0, 0.5),
     )
 
 
@@ -190,9 +191,11 @@ def _clean_signal(rng: np.random.Generator, time: np.ndarray, eyes: _Eyes) -> np
         smooth = _low_pass(drive, np.full(len(drive), 1.2))
         reached = -np.expm1(-(offset - onset) / eyes.tau_slow_s)  # so that persistence and size are separate
         response += (eyes.slow[colour] / reached)[:, None] * _low_pass(smooth, eyes.tau_slow_s)
+    hippus = _oscillation(rng, response.shape, _hippus_power(rng, len(response)), (0.05, 0.09, 0.2))
+    drift = _oscillation(rng, response.shape, _drift_power(), (0.03, 0.08, 0.3))
     open_share = 1 - np.maximum(response, 0)
-    pupil = eyes.baseline_mm[:, None] * open_share + open_share * _hippus(rng, open_share.shape)
-    return _SMALLEST_MM + np.logaddexp(0, (pupil - _SMALLEST_MM) / 0.1) * 0.1
+    pupil = eyes.baseline_mm[:, None] * open_share + open_share * (hippus + drift)
+    return _SMALLEST_MM + _SLOWING_MM * np.logaddexp(0, (pupil - _SMALLEST_MM) / _SLOWING_MM)
 
 
 def _drive(since_onset: np.ndarray, length_s: float, threshold: np.ndarray) -> np.ndarray:
@@ -219,16 +222,32 @@ def _fast_system(drive: np.ndarray, eyes: _Eyes) -> np.ndarray:
     return rise - (1 - eyes.tonic[:, None]) * adapted
 
 
-def _hippus(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    """Draw spontaneous oscillation in mm: 1/f power with a weak, drifting line near 0.2 Hz."""
-    n, length = shape
-    padded = 2 * length  # the end does not wrap round to the start
-    f = np.fft.rfftfreq(padded, 1 / RATE_HZ)
-    power = 1 / np.maximum(f, 0.03) / (1 + (f / 0.4) ** 4)
+def _frequencies() -> np.ndarray:
+    """Return those of a signal twice as long as a recording, whose end does not wrap round to its start."""
+    return np.fft.rfftfreq(2 * N_SAMPLES, 1 / RATE_HZ)
+
+
+def _hippus_power(rng: np.random.Generator, n: int) -> np.ndarray:
+    """1/f power with a weak line near 0.2 Hz that drifts."""
+    f = _frequencies()
     line = rng.uniform(0.15, 0.25, (n, 1))
-    power = power + 6.0 * np.exp(-(((f - line) / 0.02) ** 2))
-    power[:, 0] = 0
-    white = np.fft.rfft(rng.standard_normal((n, padded)))
-    wave = np.fft.irfft(white * np.sqrt(power), padded)[:, :length]
-    sd = np.clip(_lognormal(rng, n, 0.085, 0.4), 0.05, 0.2)
+    band = (f > 0.03) / np.maximum(f, 0.03) / (1 + (f / 0.4) ** 4)
+    return band + 6.0 * np.exp(-(((f - line) / 0.02) ** 2))
+
+
+def _drift_power() -> np.ndarray:
+    """Slow change of arousal over tens of seconds."""
+    f = _frequencies()
+    return ((f > 0) & (f <= 0.03)).astype(float)
+
+
+def _oscillation(
+    rng: np.random.Generator, shape: tuple[int, int], power: np.ndarray, sd_mm: tuple[float, float, float]
+) -> np.ndarray:
+    """Draw a spontaneous change in mm with a power spectrum; its SD is log-normal (least, median, largest)."""
+    n, length = shape
+    white = np.fft.rfft(rng.standard_normal((n, 2 * length)))
+    wave = np.fft.irfft(white * np.sqrt(power), 2 * length)[:, :length]
+    least, median, largest = sd_mm
+    sd = np.clip(_lognormal(rng, n, median, 0.4), least, largest)
     return wave * (sd / wave.std(axis=1))[:, None]
