@@ -26,6 +26,7 @@ RESULTS_FORMAT = {
     "source": "str: synthetic, measured or unstated",
     "unit": "str: unit of the pupil diameter",
     "fit_on": "str: unlabelled or all",
+    "features": "list of str: what the classifier saw",
     "subject_codes": "list of n str, unique: the recordings",
     "groups": "list of n str: the subject of each recording",
     "y": "int8 (n,): 1 glaucoma, 0 control",

@@ -142,12 +142,12 @@ def _tested(results: Mapping[str, Any]) -> _Tested:
     return _Tested(iteration, recording, y.astype(np.int8), p, n_iterations)
 
 
-def _entries(results: Mapping[str, Any], key: str) -> list[Any] | np.ndarray:
-    if key not in results:
-        raise RejectedRun(f"{key} is missing")
-    entries = results[key]
-    if not isinstance(entries, list | np.ndarray) or len(np.shape(entries[:1])) < 1 or not len(entries):
-        raise RejectedRun(f"{key} is no list with one entry per iteration")
+def _entries(results: Mapping[str, Any], key: str) -> list[Any]:
+    entries = results.get(key)
+    if isinstance(entries, np.ndarray) and entries.ndim > 1:
+        entries = list(entries)
+    if not isinstance(entries, list) or not entries:
+        raise RejectedRun(f"{key} is missing or is no list with one array per iteration")
     return entries
 
 
@@ -161,33 +161,33 @@ def _array(value: Any, what: str) -> np.ndarray:
     return array
 
 
-def _joined(results: Mapping[str, Any], key: str) -> tuple[list[np.ndarray], np.ndarray]:
-    """The entries of all iterations as arrays, and the iteration of each of their rows."""
+def _joined(results: Mapping[str, Any], key: str) -> tuple[np.ndarray, np.ndarray, int]:
+    """The entries of all iterations, one after the other, the iteration of each row, and their number."""
     rows = [_array(entry, f"{key}[{b}]") for b, entry in enumerate(_entries(results, key))]
-    if min(row.ndim for row in rows) < 1 or len({row.shape[1:] for row in rows}) > 1:
-        raise RejectedRun(f"{key}: the iterations have arrays of different shapes")
-    if min(len(row) for row in rows) == 0:
-        raise RejectedRun(f"{key}: an iteration is empty")
-    return rows, np.repeat(np.arange(len(rows)), [len(row) for row in rows])
+    if min(row.ndim for row in rows) < 1:
+        raise RejectedRun(f"{key} is no list with one array per iteration")
+    filled = [row for row in rows if len(row)]
+    if len({row.shape[1:] for row in filled}) != 1:
+        raise RejectedRun(f"{key}: the iterations have arrays of different shapes, or all are empty")
+    return np.concatenate(filled), np.repeat(np.arange(len(rows)), [len(row) for row in rows]), len(rows)
 
 
 def _indices(results: Mapping[str, Any], key: str) -> tuple[np.ndarray, np.ndarray, int]:
     """Iteration and recording of every index, and the number of iterations."""
-    rows, iteration = _joined(results, key)
-    recording = np.concatenate(rows)
+    recording, iteration, n_iterations = _joined(results, key)
     if recording.ndim != 1 or recording.dtype.kind not in "iu":
         raise RejectedRun(f"{key} has values that are no indices")
-    if int(recording.min()) < 0 or (int(recording.max()) + 1) * len(rows) > MAX_CELLS:
+    if int(recording.min()) < 0 or (int(recording.max()) + 1) * n_iterations > MAX_CELLS:
         raise RejectedRun(f"{key} has indices from {recording.min()} to {recording.max()}")
-    return iteration, recording.astype(np.intp), len(rows)
+    return iteration, recording.astype(np.intp), n_iterations
 
 
 def _values(results: Mapping[str, Any], key: str, n_iterations: int) -> tuple[np.ndarray, np.ndarray]:
     """Values of all iterations one after the other, and the iteration of each; of two columns the second."""
-    rows, iteration = _joined(results, key)
-    if len(rows) != n_iterations:
-        raise RejectedRun(f"{key} has {len(rows)} iterations and test_indices {n_iterations}")
-    values = np.concatenate(rows).astype(float)
+    values, iteration, found = _joined(results, key)
+    if found != n_iterations:
+        raise RejectedRun(f"{key} has {found} iterations and test_indices {n_iterations}")
+    values = values.astype(float)
     if values.ndim == 2 and values.shape[1] == 2:
         if not np.allclose(values.sum(axis=1), 1, atol=1e-4):
             raise RejectedRun(f"{key} has two columns that do not add up to 1")

@@ -1,0 +1,183 @@
+"""The database rows of the stages before the classifier: quality, examples, features."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from src.results.safe_pickle import RejectedRun
+from src.results.stores import read_artifact
+from src.tracking import StoredRun
+
+OUTLIER_FACTORS = ("outlier_method",)
+IMPUTATION_FACTORS = ("outlier_method", "imputation_method")
+FEATURE_FACTORS = ("featurization", "outlier_method", "imputation_method")
+
+_MAX_ARRAY_BYTES = 2**30
+_MAX_JSON_BYTES = 16 * 2**20
+_DETECTION = (
+    "artefact_type",
+    "n_samples",
+    "n_artefact",
+    "tp",
+    "fp",
+    "fn",
+    "tn",
+    "precision",
+    "recall",
+    "f1",
+    "fpr",
+)
+_IMPUTATION = ("gap", "n_samples", "mae", "mre", "mse")
+
+
+def one_per_method(
+    runs: Iterable[StoredRun], factors: Sequence[str], linked: Collection[str]
+) -> list[StoredRun]:
+    """Choose one finished run for each method or pair of methods.
+
+    Parameters
+    ----------
+    runs : iterable of StoredRun
+        Runs of one stage.
+    factors : sequence of str
+        Parameters that name the method.
+    linked : collection of str
+        Runs the combinations of the database rest on: these go before newer ones.
+    """
+    chosen: dict[tuple[str, ...], StoredRun] = {}
+    for run in sorted(runs, key=lambda run: (run.run_id in linked, run.start_time, run.run_id)):
+        if run.status == "FINISHED":
+            chosen[tuple(run.params.get(name, "") for name in factors)] = run
+    return list(chosen.values())
+
+
+def outlier_quality(run: StoredRun, folder: Path) -> pd.DataFrame:
+    """Rows of the table of that name from a run of the outlier stage; none without truth."""
+    return _quality(run, folder, _DETECTION, OUTLIER_FACTORS, ())
+
+
+def imputation_quality(run: StoredRun, folder: Path) -> pd.DataFrame:
+    """Rows of the table of that name from a run of the imputation stage; none without truth."""
+    return _quality(run, folder, _IMPUTATION, IMPUTATION_FACTORS, ("unit",))
+
+
+def n_unusable(folder: Path) -> int:
+    """Number of recordings in which the imputer found no observed sample."""
+    codes = _json(folder, "unusable.json")
+    if not isinstance(codes, list):
+        raise RejectedRun("unusable.json is no list")
+    return len(codes)
+
+
+def examples(run: StoredRun, folder: Path) -> dict[str, pd.DataFrame]:
+    """Example recordings of an imputation run.
+
+    Returns
+    -------
+    dict
+        Rows of example_recordings, example_light and example_imputations.
+    """
+    arrays = _arrays(folder, "examples.npz", ("time", "codes", "raw", "missing", "imputed"))
+    codes, time = arrays["codes"].tolist(), arrays["time"]
+    shape = (len(codes), len(time))
+    for name in ("raw", "missing", "imputed", "truth", "truth_mask", "sd"):
+        if name in arrays and arrays[name].shape != shape:
+            raise RejectedRun(f"examples.npz: {name} has the shape {arrays[name].shape}; expected {shape}")
+    index = {"recording_code": np.repeat(codes, shape[1]), "sample": np.tile(np.arange(shape[1]), shape[0])}
+    signals = {name: arrays[name].ravel() for name in arrays if arrays[name].shape == shape}
+    recordings = index | {"time_s": np.tile(time, shape[0])}
+    recordings |= {name: signals[name] for name in ("raw", "truth", "truth_mask") if name in signals}
+    imputed = _factors(run, IMPUTATION_FACTORS) | index
+    imputed |= {name: signals[name] for name in ("missing", "imputed", "sd") if name in signals}
+    return {
+        "example_recordings": pd.DataFrame(recordings),
+        "example_light": _light(arrays, codes),
+        "example_imputations": pd.DataFrame(imputed),
+    }
+
+
+def features(run: StoredRun, folder: Path) -> pd.DataFrame:
+    """Feature table of a run of the feature stage: one row per recording, the index its code."""
+    arrays = _arrays(folder, "features.npz", ("values", "columns", "recordings"))
+    values, columns, recordings = arrays["values"], arrays["columns"], arrays["recordings"]
+    if values.shape != (len(recordings), len(columns)):
+        raise RejectedRun(f"features.npz has {values.shape} values, {len(recordings)} recordings")
+    return pd.DataFrame(values, index=recordings.tolist(), columns=columns.tolist())
+
+
+def feature_values(run: StoredRun, table: pd.DataFrame, recordings: Sequence[str]) -> pd.DataFrame:
+    """Rows of the table of that name: the features of the recordings that were classified."""
+    kept = table.reindex(recordings)
+    return pd.DataFrame(
+        _factors(run, FEATURE_FACTORS)
+        | {
+            "recording_code": np.repeat(recordings, kept.shape[1]),
+            "feature": np.tile(kept.columns.to_numpy(), kept.shape[0]),
+            "value": kept.to_numpy().ravel(),
+        }
+    )
+
+
+def _quality(
+    run: StoredRun, folder: Path, columns: Sequence[str], factors: Sequence[str], tags: Sequence[str]
+) -> pd.DataFrame:
+    rows = _json(folder, "quality.json")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise RejectedRun("quality.json is no list of rows")
+    if absent := [name for name in columns for row in rows if name not in row]:
+        raise RejectedRun(f"quality.json lacks {absent[0]}")
+    if not rows:
+        return pd.DataFrame()
+    about = {name: run.tags.get(name) or None for name in ("fit_on", "evaluated_on", *tags)}
+    about |= _factors(run, factors) | {"run_id": run.run_id, "duration_s": run.metrics.get("duration_s")}
+    return pd.DataFrame([{name: row[name] for name in columns} | about for row in rows])
+
+
+def _light(arrays: dict[str, np.ndarray], codes: list[str]) -> pd.DataFrame:
+    frames = []
+    for name, edges in arrays.items():
+        if name.startswith("light_"):
+            if edges.shape != (len(codes), 2):
+                raise RejectedRun(f"examples.npz: {name} has the shape {edges.shape}")
+            columns = {"recording_code": codes, "onset_s": edges[:, 0], "offset_s": edges[:, 1]}
+            frames.append(pd.DataFrame(columns).assign(colour=name.removeprefix("light_")))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def _factors(run: StoredRun, names: Sequence[str]) -> dict[str, Any]:
+    return {name: run.params.get(name, "") for name in names}
+
+
+def _arrays(folder: Path, name: str, required: Sequence[str]) -> dict[str, np.ndarray]:
+    path = read_artifact(folder, name)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > _MAX_ARRAY_BYTES:
+            raise RejectedRun(f"{name} unpacks to {size} bytes; at most {_MAX_ARRAY_BYTES} are read")
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile, MemoryError) as error:
+        if isinstance(error, RejectedRun):
+            raise
+        raise RejectedRun(f"{name} is damaged: {type(error).__name__}") from error
+    if absent := [key for key in required if key not in arrays]:
+        raise RejectedRun(f"{name} lacks {absent[0]}")
+    return arrays
+
+
+def _json(folder: Path, name: str) -> Any:
+    path = read_artifact(folder, name)
+    if path.stat().st_size > _MAX_JSON_BYTES:
+        raise RejectedRun(f"{name} has more than {_MAX_JSON_BYTES} bytes")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise RejectedRun(f"{name} is damaged") from error

@@ -1,0 +1,211 @@
+"""Reading runs from any MLflow store, or from a plain `mlruns` folder without MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+import yaml
+
+from src.results.safe_pickle import RejectedRun
+from src.tracking import StoredRun, Tracking, TrackingError, artifact_folder, list_runs
+
+_STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
+_MAX_TEXT = 2**20
+
+
+@dataclass(frozen=True)
+class Store:
+    """The runs of one store, oldest first.
+
+    Attributes
+    ----------
+    kind : str
+        'sqlite', 'http' or 'mlruns folder'.
+    runs : list of StoredRun
+    unreadable : dict of str to str
+        Runs that could not be read: run id to reason.
+    artifacts : callable
+        Gives the local folder with a run's artifacts; raises `RejectedRun` where there is none.
+    """
+
+    kind: str
+    runs: list[StoredRun]
+    unreadable: dict[str, str]
+    artifacts: Callable[[StoredRun], Path]
+
+
+def open_store(uri: str | Path, artifact_root: Path | None = None) -> Store:
+    """Read the list of runs of a store.
+
+    Parameters
+    ----------
+    uri : str or Path
+        Address of an MLflow store (`sqlite:////absolute/path.db`, `http://...`), path of its sqlite file, or
+        a classic `mlruns` folder copied from anywhere.
+    artifact_root : Path, optional
+        Folder that holds `<experiment>/<run id>/artifacts`, where a store was moved and its stored addresses
+        are stale. A classic folder needs none: its artifacts lie beside the runs.
+
+    Returns
+    -------
+    Store
+
+    Raises
+    ------
+    TrackingError
+        If there is no store at that place.
+    """
+    text = str(uri)
+    if text.startswith("file:") or "://" not in text:
+        path = Path(unquote(urlparse(text).path) if text.startswith("file:") else text).resolve()
+        if path.is_dir():
+            return _folder_store(path)
+        if not path.is_file():
+            raise TrackingError(
+                f"there is no store {path}; expected an MLflow sqlite file or an mlruns folder"
+            )
+        text = f"sqlite:///{path}"
+    return _mlflow_store(text, artifact_root)
+
+
+def read_artifact(folder: Path, name: str) -> Path:
+    """Path of one artifact.
+
+    Raises
+    ------
+    RejectedRun
+        If it is missing, or is a link or lies elsewhere: artifacts of a store never lead out of it.
+    """
+    path = folder / name
+    if not path.is_file():
+        raise RejectedRun(f"the artifact {name} is missing")
+    if path.is_symlink() or path.resolve().parent != folder.resolve():
+        raise RejectedRun(f"the artifact {name} is a link out of the run's folder")
+    return path
+
+
+def _mlflow_store(uri: str, artifact_root: Path | None) -> Store:
+    kind = uri.partition(":")[0]
+
+    def artifacts(run: StoredRun) -> Path:
+        folder = artifact_folder(run, artifact_root)
+        if folder.is_dir():
+            return folder
+        if kind == "sqlite":
+            raise RejectedRun("its artifacts are not where the store says; pass --artifact-root")
+        return Tracking(uri, (), artifact_root).artifacts(run)
+
+    return Store("sqlite" if kind == "sqlite" else "http", list_runs(uri), {}, artifacts)
+
+
+def _folder_store(root: Path) -> Store:
+    if not _experiments(root) and (root / "mlruns").is_dir():
+        root = root / "mlruns"
+    if not _experiments(root):
+        raise TrackingError(f"{root} is no mlruns folder; expected <experiment id>/meta.yaml in it")
+    runs: list[StoredRun] = []
+    unreadable: dict[str, str] = {}
+    for experiment in _experiments(root):
+        name = str(_meta(experiment).get("name", experiment.name))
+        for folder in _run_folders(experiment):
+            try:
+                runs += _run(folder, name)
+            except RejectedRun as error:
+                unreadable[folder.name] = str(error)
+    runs.sort(key=lambda run: (run.start_time, run.run_id))
+
+    def artifacts(run: StoredRun) -> Path:
+        # The stored address is from the machine that wrote it; what counts is what lies beside the run.
+        folder = Path(run.artifact_uri)
+        if not folder.is_dir():
+            raise RejectedRun("it has no folder of artifacts")
+        return folder
+
+    return Store("mlruns folder", runs, unreadable, artifacts)
+
+
+def _experiments(root: Path) -> list[Path]:
+    return [
+        folder for folder in sorted(root.iterdir()) if _is_own(folder) and (folder / "meta.yaml").is_file()
+    ]
+
+
+def _run_folders(experiment: Path) -> list[Path]:
+    beside = {"tags", "datasets", "models", "traces"}  # MLflow's own folders, beside those of the runs
+    return [f for f in sorted(experiment.iterdir()) if _is_own(f) and f.name not in beside]
+
+
+def _is_own(folder: Path) -> bool:
+    """A real folder: nothing outside the store is read through links, and hidden ones hold deleted runs."""
+    return folder.is_dir() and not folder.is_symlink() and not folder.name.startswith(".")
+
+
+def _run(folder: Path, experiment: str) -> list[StoredRun]:
+    """The run in this folder; none if it was deleted."""
+    meta = _meta(folder)
+    if meta.get("lifecycle_stage") == "deleted":
+        return []
+    tags = dict(_texts(folder / "tags"))
+    status = meta.get("status")
+    run = StoredRun(
+        run_id=folder.name,
+        run_name=str(meta.get("run_name") or tags.get("mlflow.runName", "")),
+        experiment=experiment,
+        status=_STATUS.get(status, "FINISHED") if isinstance(status, int) else str(status or "FINISHED"),
+        start_time=_milliseconds(meta.get("start_time")) or 0,
+        end_time=_milliseconds(meta.get("end_time")),
+        params=dict(_texts(folder / "params")),
+        tags={name: value for name, value in tags.items() if not name.startswith("mlflow.")},
+        metrics=dict(_last_values(folder / "metrics")),
+        artifact_uri=str(folder / "artifacts"),
+    )
+    return [run]
+
+
+def _meta(folder: Path) -> dict[str, Any]:
+    try:
+        meta = yaml.safe_load(_text(folder / "meta.yaml"))
+    except yaml.YAMLError as error:
+        raise RejectedRun("its meta.yaml is damaged") from error
+    if not isinstance(meta, dict):
+        raise RejectedRun("its meta.yaml is damaged")
+    return meta
+
+
+def _milliseconds(value: object) -> int | None:
+    return value if isinstance(value, int) and 0 <= value < 2**53 else None
+
+
+def _texts(folder: Path) -> Iterator[tuple[str, str]]:
+    """Name and content of every file below; a name with slashes is stored in folders."""
+    if not _is_own(folder):
+        return
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.is_symlink() and path.resolve().is_relative_to(folder.resolve()):
+            yield path.relative_to(folder).as_posix(), _text(path).strip("\n")
+
+
+def _last_values(folder: Path) -> Iterator[tuple[str, float]]:
+    """Newest value of every metric: lines of time, value, step."""
+    for name, text in _texts(folder):
+        fields = text.rsplit("\n", 1)[-1].split()
+        try:
+            yield name, float(fields[1])
+        except (IndexError, ValueError) as error:
+            raise RejectedRun(f"its metric {name} is damaged") from error
+
+
+def _text(path: Path) -> str:
+    """Content of a small text file."""
+    if path.is_symlink() or not path.is_file():
+        raise RejectedRun(f"its {path.name} is missing")
+    if path.stat().st_size > _MAX_TEXT:
+        raise RejectedRun(f"its {path.name} has more than {_MAX_TEXT} bytes")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise RejectedRun(f"its {path.name} is no text") from error
