@@ -14,9 +14,9 @@ import numpy as np
 MIN_SUBJECTS_PER_CLASS = 5
 """Fewest subjects of a class that can be resampled.
 
-Drawing n of n leaves nobody out with probability n! / n^n, and an iteration that leaves out nobody of a class
-has no AUROC. That is 0.094 for 4 subjects and 0.038 for 5; with both classes that small, 18 % and 7.5 % of the
-iterations are lost, and an estimate needs 90 % of them.
+Drawing n of n leaves nobody out with probability n! / n^n, and an iteration that leaves out nobody of a
+class has no AUROC. That is 0.094 for 4 subjects and 0.038 for 5; with both classes that small, 18 % and
+7.5 % of the iterations are lost, and an estimate needs 90 % of them.
 """
 
 _DRAW, _FIT = 0, 1  # first element of the spawn key: resampling and fitting never share random numbers
@@ -95,8 +95,8 @@ def inbag_counts(
 ) -> np.ndarray:
     """Draw how often each recording is in the training set of each iteration.
 
-    In every iteration, as many subjects of a class are drawn with replacement as there are; all recordings of a
-    subject come along. The first iterations of a longer run are those of a shorter one.
+    In every iteration, as many subjects of a class are drawn with replacement as there are; all recordings
+    of a subject come along. The first iterations of a longer run are those of a shorter one.
 
     Parameters
     ----------

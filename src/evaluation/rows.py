@@ -28,7 +28,9 @@ class Rows(NamedTuple):
         return (self.w * self.y).sum(axis=1)
 
 
-def as_rows(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None, *, score: bool = False) -> Rows:
+def as_rows(
+    y: np.ndarray | float, p: np.ndarray, weight: np.ndarray | None = None, *, score: bool = False
+) -> Rows:
     """Bring plain arrays into rows.
 
     Parameters
