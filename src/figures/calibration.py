@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Sheet
@@ -11,7 +13,7 @@ from matplotlib.patches import Patch
 from src.figures.figure import Figure, Tables
 from src.figures.panels import grid, heads, label_edges
 from src.figures.selection import CHOSEN, RULE, SELECTED
-from src.figures.style import CASES, CONTROLS, GREY, INK, PALE, Background, legend_below
+from src.figures.style import CASES, CONTROLS, GREY, INK, PALE, Background, legend_below, records
 
 _POOLED, _APPARENT = INK, "#CC79A7"
 
@@ -37,13 +39,14 @@ _SLOPES = f"""
 WITH {SELECTED}
 SELECT s.selection_order, m.metric, m.estimate
 FROM selected s JOIN metric_estimates m USING (run_id)
-WHERE m.estimator = 'oob_pooled' AND m.metric IN ('cal_slope', 'cal_intercept') ORDER BY s.selection_order, m.metric
+WHERE m.estimator = 'oob_pooled' AND m.metric IN ('cal_slope', 'cal_intercept')
+ORDER BY s.selection_order, m.metric
 """
 
 
 def _draw(tables: Tables, background: Background) -> Sheet:
     sheet, stacks = grid(len(tables["chosen"]), height_mm=66, parts=(3, 1))
-    for (upper, lower), row in zip(stacks, tables["chosen"].to_dict("records"), strict=True):
+    for (upper, lower), row in zip(stacks, records(tables["chosen"]), strict=True):
         part = {
             name: table[table["selection_order"] == row["selection_order"]] for name, table in tables.items()
         }
@@ -70,8 +73,14 @@ def _calibration(axes: Axes, curves: pd.DataFrame, groups: pd.DataFrame) -> None
     for estimator, colour, dash in (("apparent", _APPARENT, (0, (4, 2))), ("oob_pooled", _POOLED, "-")):
         curve = curves[curves["estimator"] == estimator]
         axes.plot(curve["p"], curve["observed"], color=colour, linestyle=dash, gid=estimator)
-    axes.scatter(groups["p_mean"], groups["observed"], s=9, facecolor="white", edgecolor=_POOLED, linewidth=0.8,
-                 zorder=3, gid="groups")  # fmt: skip
+    look: dict[str, Any] = {
+        "facecolor": "white",
+        "edgecolor": _POOLED,
+        "linewidth": 0.8,
+        "zorder": 3,
+        "gid": "groups",
+    }
+    axes.scatter(groups["p_mean"], groups["observed"], s=9, **look)
     axes.set_xlim(-0.03, 1.03)
 
 
@@ -79,8 +88,9 @@ def _histogram(axes: Axes, bars: pd.DataFrame) -> None:
     """Cases upwards, controls downwards, in counts."""
     for y, colour, sign in ((1, CASES, 1), (0, CONTROLS, -1)):
         of_class = bars[bars["y"] == y]
-        axes.bar(of_class["p_lo"], sign * of_class["n"], width=of_class["p_hi"] - of_class["p_lo"], align="edge",
-                 color=colour, edgecolor="white", linewidth=0.3, gid=f"class {y}")  # fmt: skip
+        width = of_class["p_hi"] - of_class["p_lo"]
+        look: dict[str, Any] = {"color": colour, "edgecolor": "white", "linewidth": 0.3, "gid": f"class {y}"}
+        axes.bar(of_class["p_lo"], sign * of_class["n"], width=width, align="edge", **look)
     axes.axhline(0, color=GREY, linewidth=0.5)
     axes.yaxis.set_major_formatter(lambda value, _: f"{abs(value):.0f}")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Sheet
@@ -10,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from src.figures.figure import Figure, Tables
 from src.figures.selection import CHOSEN, RULE, SELECTED
-from src.figures.style import GREY, INK, PALETTE, Background, legend_below, new_sheet, wrap
+from src.figures.style import GREY, INK, Background, legend_below, line_colour, new_sheet, records, wrap
 
 _LIMITS = """
 limits AS (
@@ -60,27 +62,33 @@ def _panel(axes: Axes, curves: pd.DataFrame, everybody: pd.DataFrame) -> None:
         everybody["threshold"],
         everybody["treat_all"],
         color=GREY,
-        linewidth=0.9,
+        linewidth=1.4,
         linestyle=":",
+        zorder=3,
         gid="treat all",
     )
-    for order, curve in curves.groupby("selection_order"):
-        colour = PALETTE[(order - 1) % len(PALETTE)]
+    for _, curve in curves.groupby("selection_order"):
+        colour = line_colour(int(curve["selection_order"].iloc[0]))
         axes.plot(curve["threshold"], curve["net_benefit"], color=colour, gid="curve")
         if curve["net_benefit_unshifted"].notna().any():
-            axes.plot(curve["threshold"], curve["net_benefit_unshifted"], color=colour, linewidth=0.7, linestyle=_DASHED,
-                      gid="unshifted")  # fmt: skip
+            look: dict[str, Any] = {
+                "color": colour,
+                "linewidth": 0.7,
+                "linestyle": _DASHED,
+                "gid": "unshifted",
+            }
+            axes.plot(curve["threshold"], curve["net_benefit_unshifted"], **look)
     axes.set_xlabel("Threshold probability")
     axes.set_xlim(left=0)
     axes.margins(x=0.02)
-    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
 
 
 def _legend(chosen: pd.DataFrame, background: Background) -> list[Line2D]:
     handles = [
-        Line2D([], [], color=PALETTE[(row["selection_order"] - 1) % len(PALETTE)],
+        Line2D([], [], color=line_colour(row["selection_order"]),
                label=f"{row['role']}: {wrap(background.combination(row), 110)}")
-        for row in chosen.to_dict("records")
+        for row in records(chosen)
     ]  # fmt: skip
     return [
         *handles,

@@ -8,7 +8,7 @@ from matplotlib.patches import Patch
 from src.figures.figure import Figure, Tables
 from src.figures.panels import grid, heads, label_edges
 from src.figures.selection import CHOSEN, RULE, SELECTED
-from src.figures.style import CASES, CONTROLS, Background, legend_below
+from src.figures.style import CASES, CONTROLS, Background, legend_below, records
 
 _BARS = f"""
 WITH {SELECTED}
@@ -21,7 +21,7 @@ ORDER BY s.selection_order, d.y, d.bin
 def _draw(tables: Tables, background: Background) -> Sheet:
     bars = tables["bars"]
     sheet, panels = grid(len(tables["chosen"]), height_mm=44)
-    for axes, row in zip(panels, tables["chosen"].to_dict("records"), strict=True):
+    for axes, row in zip(panels, records(tables["chosen"]), strict=True):
         for y, colour in ((0, CONTROLS), (1, CASES)):
             part = bars[(bars["selection_order"] == row["selection_order"]) & (bars["y"] == y)]
             width = part["p_hi"] - part["p_lo"]

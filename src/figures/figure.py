@@ -26,11 +26,11 @@ class Figure:
     caption : str
         Stands beside it: what is drawn, which estimator, and the rule by which anything was selected.
     queries : mapping of str to str
-        SQL on the results database; the first is what the figure is about, and without a row of it there is
-        nothing to draw.
+        SQL on the results database; the first is what the figure is about: without a row of it there
+        is nothing to draw.
     draw : callable
-        Gets the answers, under the names of the queries, and the background; returns the picture. It only draws:
-        a number that is not in the database does not belong on a figure.
+        Gets the answers, under the names of the queries, and the background; returns the picture. It only
+        draws: a number that is not in the database does not belong on a figure.
     needs : tuple of str
         Tables and views that must exist and hold rows.
     """

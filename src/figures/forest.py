@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from src.figures.figure import Figure, Tables
-from src.figures.style import GREY, INK, PALE, Background, legend_below, new_sheet, wrap
+from src.figures.style import GREY, INK, PALE, Background, legend_below, new_sheet, records, wrap
 
 _ESTIMATES = """
 WITH placed AS (
@@ -65,13 +65,13 @@ def _panel(axes: Axes, rows: pd.DataFrame, metric: str, colours: list[str]) -> N
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", color="#EEEEEE", linewidth=0.6)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     axes.set_axisbelow(True)
 
 
 def _words(axes: Axes, chosen: pd.DataFrame, background: Background, stage: str) -> None:
     """Beside each row: the estimate with its sampling interval, and the rest of the chosen combination."""
-    for row in chosen.to_dict("records"):
+    for row in records(chosen):
         text = (
             f"AUROC {row['auroc']:.3f} ({row['auroc_lo']:.3f} to {row['auroc_hi']:.3f})\n"
             f"with {background.combination(row, without=stage)}"

@@ -12,9 +12,12 @@ from src.figures.style import write_text
 _PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Figures</title>
 <style>
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-figure { margin: 0 0 3rem; } img { max-width: 100%; border: 1px solid #ddd; } figcaption { font-size: 0.9rem; }
-nav a { margin-right: 1rem; } .stamp { background: #aa3300; color: white; padding: 0.1rem 0.5rem; font-weight: bold; }
+body { font: 15px/1.5 sans-serif; color: #222; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+figure { margin: 0 0 3rem; }
+img { max-width: 100%; border: 1px solid #ddd; }
+figcaption { font-size: 0.9rem; }
+nav a { margin-right: 1rem; }
+.stamp { background: #aa3300; color: white; padding: 0.1rem 0.5rem; }
 </style></head><body>
 <h1>Figures</h1>
 <p>Source of the recordings: <span class="{{ 'stamp' if source != 'measured' }}">{{ source }}</span>.
@@ -23,7 +26,8 @@ nav a { margin-right: 1rem; } .stamp { background: #aa3300; color: white; paddin
 {% for f in figures %}
 <figure id="{{ f.name }}"><h2>{{ f.title }}</h2>
 {% if f.picture %}<img src="{{ f.picture }}" alt="{{ f.title }}" loading="lazy">{% endif %}
-<figcaption>{{ f.caption }}<br>{% for file in f.files %}<a href="{{ file }}">{{ file }}</a> {% endfor %}</figcaption>
+<figcaption>{{ f.caption }}<br>
+{% for file in f.files %}<a href="{{ file }}">{{ file }}</a> {% endfor %}</figcaption>
 </figure>
 {% endfor %}
 </body></html>

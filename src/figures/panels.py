@@ -8,23 +8,29 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Sheet
+from matplotlib.ticker import FixedLocator
 
-from src.figures.style import Background, new_sheet, wrap
+from src.figures.style import WIDTHS_MM, Background, new_sheet, records, wrap
 
-_ACROSS = 4
+_HEAD_MM = 20
+"""Room for the words above a panel and the labels below it."""
 
 
-def grid(count: int, height_mm: float, parts: tuple[float, ...] = (1,)) -> tuple[Sheet, list[Any]]:
-    """Lay out one panel per combination, at most four in a row.
+def grid(
+    count: int, height_mm: float = 0, parts: tuple[float, ...] = (1,), square: bool = False
+) -> tuple[Sheet, list[Any]]:
+    """Lay out one panel per combination, at most four in a row; all have probabilities on their x axis.
 
     Parameters
     ----------
     count : int
         Number of combinations.
     height_mm : float
-        Height of one row of panels.
+        Height of one row of panels, their words included.
     parts : tuple of float
         Relative heights where each panel is a stack of axes.
+    square : bool
+        Make panels about as high as they are wide, instead of `height_mm`.
 
     Returns
     -------
@@ -33,9 +39,11 @@ def grid(count: int, height_mm: float, parts: tuple[float, ...] = (1,)) -> tuple
     list
         Per combination its axes; a list of axes from the top where there are several parts.
     """
-    across = min(count, _ACROSS)
-    down = -(-count // across)
-    sheet = new_sheet("double" if across > 2 else "middle", down * height_mm + 6)
+    across, down = _shape(count)
+    width = "double" if across > 2 else "middle"
+    if square:
+        height_mm = WIDTHS_MM[width] / across - 12 + _HEAD_MM
+    sheet = new_sheet(width, down * height_mm + 6)
     axes = sheet.subplots(
         down * len(parts), across, squeeze=False, sharex=True, sharey="row", height_ratios=list(parts) * down
     )
@@ -47,25 +55,38 @@ def grid(count: int, height_mm: float, parts: tuple[float, ...] = (1,)) -> tuple
             stacks.append(stack if len(parts) > 1 else stack[0])
         for one in stack:
             one.set_visible(number < count)
+            one.xaxis.set_major_locator(FixedLocator([0, 0.5, 1]))
             one.tick_params(labelbottom=one is stack[-1] and number + across >= count, labelleft=column == 0)
     return sheet, stacks
 
 
+def _shape(count: int) -> tuple[int, int]:
+    """Columns and rows of a grid."""
+    across = count if count <= 4 else 3
+    return across, -(-count // across)
+
+
 def heads(panels: Sequence[Axes], chosen: pd.DataFrame, background: Background) -> None:
     """Write the role and the methods of each combination above its panel, all at one height."""
-    rows = chosen.to_dict("records")
+    rows = records(chosen)
     methods = [wrap(background.combination(row), 34) for row in rows]
     lines = 1 + max(text.count("\n") for text in methods)
     for axes, row, text in zip(panels, rows, methods, strict=True):
-        place = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "top", "fontsize": 5.5}
+        place: dict[str, Any] = {
+            "xycoords": "axes fraction",
+            "textcoords": "offset points",
+            "va": "top",
+            "fontsize": 5.5,
+        }
         axes.annotate(text, (0, 1), xytext=(0, 3 + 6.6 * lines), **place)
         axes.set_title(wrap(row["role"], 30), loc="left", fontsize=6.5, pad=4 + 6.6 * lines)
 
 
 def label_edges(panels: Sequence[Axes], x: str, y: str) -> None:
     """Label the axes at the edges of a grid: the lowest of each column, the first of each row."""
+    across, _ = _shape(len(panels))
     for number, axes in enumerate(panels):
-        if number + _ACROSS >= len(panels):
+        if number + across >= len(panels):
             axes.set_xlabel(x)
-        if number % _ACROSS == 0:
+        if number % across == 0:
             axes.set_ylabel(y)

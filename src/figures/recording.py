@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ from src.figures.style import (
     Background,
     legend_below,
     new_sheet,
+    records,
     strip_axes,
     wrap,
 )
@@ -41,7 +42,8 @@ _LIGHT = (
 _MASKS = f"""
 WITH {_CHOSEN}
 SELECT DISTINCT i.outlier_method, e.sample, e.time_s, m.sort_order
-FROM example_imputations i JOIN shown USING (recording_code) JOIN example_recordings e USING (recording_code, sample)
+FROM example_imputations i JOIN shown USING (recording_code)
+JOIN example_recordings e USING (recording_code, sample)
 LEFT JOIN methods m ON m.stage = 'outlier' AND m.name = i.outlier_method
 WHERE i.missing
 ORDER BY m.sort_order, i.outlier_method, e.sample
@@ -82,9 +84,7 @@ def _draw(tables: Tables, background: Background) -> Sheet:
         _shade(panels[:, column], _within_light(tables["light"], window))
         panels[0, column].set_xlim(*window)
         panels[-1, column].set_xlabel("Time (s)")
-    for row in range(2, len(heights)):
-        panels[row, 0].sharey(panels[2, 0])
-        panels[row, 1].sharey(panels[2, 1])
+        _same_limits(panels[2:, column])
     _name(panels, signal, imputed, background)
     legend_below(sheet, _legend(tables), columns=6)
     return sheet
@@ -113,13 +113,16 @@ def _strips(
     """One strip per detector: a tick wherever a sample counts as missing; the truth, where known, on top."""
     methods = list(masks["outlier_method"].unique())
     flags = [shown.loc[shown["outlier_method"] == method, "time_s"] for method in methods]
-    names = [wrap(background.label("outlier", method), 30) for method in methods]
+    names = [background.label("outlier", method) for method in methods]
     colours = [background.colour("outlier", method) for method in methods]
     if signal["truth_mask"].notna().any():
         flags.insert(0, signal.loc[signal["truth_mask"].eq(True), "time_s"])
         names.insert(0, "True artefacts")
         colours.insert(0, INK)
-    axes.eventplot(flags, lineoffsets=range(len(flags)), linelengths=0.8, linewidths=0.6, colors=colours)
+    step = signal["time_s"].diff().median()
+    for number, (times, colour) in enumerate(zip(flags, colours, strict=True)):
+        spans = [(time - step / 2, step) for time in times]
+        axes.broken_barh(spans, (number - 0.4, 0.8), color=colour, linewidth=0.5, gid="flagged")
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
     strip_axes(axes)
@@ -139,6 +142,12 @@ def _imputed(axes: Axes, rows: pd.DataFrame, colour: str) -> None:
     axes.plot(time, signal.where(near), color=colour, linewidth=1.3, gid="imputed")
 
 
+def _same_limits(panels: Sequence[Axes]) -> None:
+    limits = [axes.get_ylim() for axes in panels]
+    for axes in panels:
+        axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+
+
 def _longest_gap(imputed: pd.DataFrame) -> tuple[float, float]:
     """Window around the longest stretch of missing samples; the whole recording where nothing is missing."""
     rows = imputed[imputed["imputation_method"] == imputed["imputation_method"].iloc[0]]
@@ -154,7 +163,7 @@ def _longest_gap(imputed: pd.DataFrame) -> tuple[float, float]:
 
 def _shade(panels: Iterable[Axes], light: pd.DataFrame) -> None:
     for axes in panels:
-        for pulse in light.to_dict("records"):
+        for pulse in records(light):
             colour = _LIGHT_COLOURS.get(pulse["colour"], PALE)
             axes.axvspan(
                 pulse["onset_s"], pulse["offset_s"], color=colour, zorder=-3, linewidth=0, gid="light"
@@ -165,9 +174,9 @@ def _name(panels: np.ndarray, signal: pd.DataFrame, imputed: pd.DataFrame, backg
     detector = background.label("outlier", imputed["outlier_method"].iloc[0])
     panels[0, 0].set_ylabel(f"Pupil ({background.provenance['unit']})")
     panels[0, 0].set_title(f"Recording {signal['recording_code'].iloc[0]}, as recorded", loc="left")
-    panels[0, 1].set_title(f"The longest gap of {wrap(detector, 30)}", loc="left")
+    panels[0, 1].set_title("The longest gap below", loc="left")
     panels[1, 0].set_title("Flagged or lost", loc="left")
-    panels[2, 0].set_title(f"Imputed where {detector} flags or the device lost the pupil", loc="left")
+    panels[2, 0].set_title(f"Imputed after {detector}", loc="left")
     panels[1, 1].tick_params(labelleft=False)
     for axes, method in zip(panels[2:, 0], imputed["imputation_method"].unique(), strict=True):
         label = wrap(background.label("imputation", method), 16)

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure as Sheet
 from src.figures.figure import Figure, Tables
 from src.figures.panels import grid, heads, label_edges
 from src.figures.selection import CHOSEN, RULE, SELECTED
-from src.figures.style import GREY, PALE, PALETTE, Background
+from src.figures.style import GREY, PALE, Background, line_colour, records
 
 _CURVES = f"""
 WITH {SELECTED}
@@ -26,11 +26,11 @@ FROM selected s JOIN essential_metrics e USING (run_id) ORDER BY s.selection_ord
 def _draw(tables: Tables, background: Background) -> Sheet:
     chosen, curves = tables["chosen"], tables["curves"]
     estimates = tables["estimates"].set_index("selection_order")
-    sheet, panels = grid(len(chosen), height_mm=50)
+    sheet, panels = grid(len(chosen), square=True)
     first = curves[curves["selection_order"] == 1]
-    for axes, row in zip(panels, chosen.to_dict("records"), strict=True):
+    for axes, row in zip(panels, records(chosen), strict=True):
         order = row["selection_order"]
-        curve, colour = curves[curves["selection_order"] == order], PALETTE[(order - 1) % len(PALETTE)]
+        curve, colour = curves[curves["selection_order"] == order], line_colour(order)
         axes.plot([0, 1], [0, 1], color=PALE, linewidth=0.6, linestyle=":")
         axes.fill_between(
             curve["fpr"], curve["tpr_lo"], curve["tpr_hi"], color=colour, alpha=0.18, linewidth=0, gid="band"
@@ -43,7 +43,7 @@ def _draw(tables: Tables, background: Background) -> Sheet:
         value = estimates.loc[order]
         words = f"AUROC {value['auroc']:.3f}\n({value['auroc_lo']:.3f} to {value['auroc_hi']:.3f})"
         axes.text(0.97, 0.05, words, ha="right", va="bottom", fontsize=6)
-        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     label_edges(panels, "1 - specificity", "Sensitivity")
     heads(panels, chosen, background)
     return sheet

@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ CASES, CONTROLS, TRUTH = "#D55E00", "#0072B2", "#009E73"
 COLOURMAP = "YlGnBu"
 """Sequential and colour-blind safe; its dark end is the good one."""
 
-RC: dict[str, Any] = {
+RC: Any = {
     "figure.dpi": 100,
     "font.family": "DejaVu Sans",
     "font.size": 7,
@@ -69,6 +70,7 @@ _MARGIN_MM, _LINE_MM = 2.5, 3.1
 _STAMP_MM = 39
 _TITLE_LETTER_MM, _NOTE_LETTER_MM = 2.02, 1.12
 _CELLS_NAMED = 4
+_LABEL_LETTERS = 30
 
 
 FACTORS = {
@@ -116,12 +118,12 @@ class Background:
         return self.coverage[self.coverage["status"] != "finished"]
 
     def label(self, stage: str, name: str) -> str:
-        """Display name of a method; its own name where the database has no other."""
-        return str(self._methods("display_name").get((stage, name), name))
+        """Display name of a method, its own name where the database has no other; a long one loses its middle."""
+        return self._labels.get((stage, name), _elide(name))
 
     def colour(self, stage: str, name: str) -> str:
         """Colour of a method; grey where the database has none."""
-        return str(self._methods("colour").get((stage, name), GREY))
+        return self._colours.get((stage, name), GREY)
 
     def combination(self, row: Mapping[str, Any], without: str = "") -> str:
         """Display names of a row's methods, joined; the feature set only where there is more than one.
@@ -145,16 +147,30 @@ class Background:
         if self.missing.empty:
             return ""
         named = [
-            f"{self.combination(row)} ({row['status']})"
-            for row in self.missing.head(_CELLS_NAMED).to_dict("records")
+            f"{self.combination(row)} ({row['status']})" for row in records(self.missing.head(_CELLS_NAMED))
         ]
         if more := len(self.missing) - len(named):
             named.append(f"and {more} more")
         return f"Incomplete: {len(self.missing)} of {len(self.coverage)} cells missing: " + "; ".join(named)
 
-    def _methods(self, column: str) -> dict[tuple[str, str], Any]:
-        keys = zip(self.methods["stage"], self.methods["name"], strict=True)
-        return dict(zip(keys, self.methods[column], strict=True))
+    @cached_property
+    def _labels(self) -> dict[tuple[str, str], str]:
+        short = self.methods["display_name"].map(_elide)
+        unclear = self.methods.assign(short=short).duplicated(["stage", "short"], keep=False)
+        return self._by_method(short.mask(unclear, self.methods["display_name"]))
+
+    @cached_property
+    def _colours(self) -> dict[tuple[str, str], str]:
+        return self._by_method(self.methods["colour"].fillna(GREY))
+
+    def _by_method(self, values: pd.Series) -> dict[tuple[str, str], str]:
+        return dict(zip(zip(self.methods["stage"], self.methods["name"], strict=True), values, strict=True))
+
+
+def _elide(name: str) -> str:
+    if len(name) <= _LABEL_LETTERS:
+        return name
+    return f"{name[: _LABEL_LETTERS - 14]}…{name[-13:]}"
 
 
 def read_background(query: Callable[[str], pd.DataFrame]) -> Background:
@@ -165,7 +181,7 @@ def read_background(query: Callable[[str], pd.DataFrame]) -> Background:
     query : callable
         Runs SQL on the open results database and returns a DataFrame.
     """
-    provenance = query("SELECT * FROM provenance").iloc[0].to_dict()
+    provenance = records(query("SELECT * FROM provenance"))[0]
     methods = query("SELECT * FROM methods ORDER BY stage, sort_order")
     coverage = query(
         "SELECT * FROM coverage ORDER BY status, featurization, outlier_method, imputation_method, classifier"
@@ -194,16 +210,28 @@ def wrap(text: str, width: int = 26) -> str:
     return "\n".join(textwrap.wrap(text, width, break_long_words=True)) or text
 
 
-def readable_on(colour: tuple[float, ...]) -> str:
-    """Ink or white, whichever has more contrast on a colour given as red, green, blue in 0 to 1 (WCAG 2.1)."""
+def readable_on(colour: Sequence[float]) -> str:
+    """Ink or white, whichever has more contrast on a colour (red, green, blue in 0 to 1; WCAG 2.1)."""
     linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
     luminance = float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
     return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.066 else INK
 
 
-def legend_below(target: Sheet, handles: Sequence[Artist], columns: int) -> None:
-    """Put a legend below the drawing; `finish` keeps it above the line on missing cells."""
-    target.legend(handles=list(handles), loc="outside lower center", ncols=columns, alignment="left")
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a table as dictionaries by column name."""
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def line_colour(order: int) -> str:
+    """Colour of the line with this number, from 1; they repeat after the palette's length."""
+    return PALETTE[(order - 1) % len(PALETTE)]
+
+
+def legend_below(sheet: Sheet, handles: Sequence[Artist], columns: int) -> None:
+    """Add a legend that `finish` puts below the drawing, in room made for it."""
+    sheet.legend(handles=list(handles), loc="lower center", ncols=columns, alignment="left").set_in_layout(
+        False
+    )
 
 
 def strip_axes(axes: Axes) -> None:
@@ -223,13 +251,14 @@ def finish(sheet: Sheet, title: str, background: Background) -> None:
     note = background.incomplete()
     below = textwrap.wrap(note, int((width_mm - 5) / _NOTE_LETTER_MM)) if note else []
     top = _MARGIN_MM + 1.3 * _LINE_MM * len(above) + 2.5
-    bottom = _MARGIN_MM + _LINE_MM * len(below)
-    total = height_mm + top + bottom
+    note_mm = _MARGIN_MM + _LINE_MM * len(below)
+    legend_mm = sum(legend.get_window_extent().height / sheet.dpi * 25.4 for legend in sheet.legends)
+    total = height_mm + top + note_mm + legend_mm
     sheet.set_size_inches(width_mm / 25.4, total / 25.4)
-    inside = (0.01, bottom / total, 0.98, height_mm / total)
+    inside = (0.01, (note_mm + legend_mm) / total, 0.98, height_mm / total)
     sheet.get_layout_engine().set(rect=inside)  # type: ignore[union-attr, call-arg]
     for legend in sheet.legends:
-        legend.set_bbox_to_anchor(inside, transform=sheet.transFigure)
+        legend.set_bbox_to_anchor((0, note_mm / total, 1, legend_mm / total), transform=sheet.transFigure)
     left, high = _MARGIN_MM / width_mm, 1 - _MARGIN_MM / total
     sheet.text(left, high, "\n".join(above), fontsize=9, fontweight="bold", va="top", gid="title")
     if background.stamp:
@@ -241,7 +270,7 @@ def finish(sheet: Sheet, title: str, background: Background) -> None:
 
 def _stamp(sheet: Sheet, words: str, right: float, top: float) -> None:
     box = {"boxstyle": "round,pad=0.3", "facecolor": WARNING, "edgecolor": "none"}
-    look = {"fontsize": 7.5, "fontweight": "bold", "color": "white", "bbox": box}
+    look: dict[str, Any] = {"fontsize": 7.5, "fontweight": "bold", "color": "white", "bbox": box}
     sheet.text(right, top, words, ha="right", va="top", gid="stamp", zorder=1000, **look)
 
 
