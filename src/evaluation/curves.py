@@ -56,8 +56,8 @@ def all_curves(
     single = {"oob_pooled": (labels[seen], mean[seen])}
     if y_prob_apparent is not None:
         single["apparent"] = (labels, np.asarray(y_prob_apparent, dtype=np.float64))
-    once = {k: (outcome, mean, np.ones(mean.size)) for k, (outcome, mean) in single.items()}
-    decisions = {"oob": (labels, p, left_out)} | once
+    weighted = {"oob": (labels, p, left_out)}
+    weighted |= {k: (outcome, q, np.ones(q.size)) for k, (outcome, q) in single.items()}
     return {
         "roc_curves": _stack(
             [_label(oob_roc(labels, p, left_out), estimator="oob")]
@@ -70,8 +70,8 @@ def all_curves(
         "decision_curves": _stack(
             [
                 _label(table, estimator=k, population=population)
-                for k, v in decisions.items()
-                for population, table in decision_tables(*v, population_prevalence).items()
+                for k, (outcome, q, w) in weighted.items()
+                for population, table in decision_tables(outcome, q, w, population_prevalence).items()
             ]
         ),
         "probability_distributions": distribution(*single["oob_pooled"]),
@@ -79,7 +79,7 @@ def all_curves(
 
 
 def oob_roc(y: np.ndarray, y_prob_all: np.ndarray, left_out: np.ndarray) -> Table:
-    """Return the mean true-positive rate of the iterations on a grid of false-positive rates, with refit band.
+    """Return the iterations' mean true-positive rate on a grid of false-positive rates, with refit band.
 
     Returns
     -------
@@ -103,7 +103,7 @@ def oob_roc(y: np.ndarray, y_prob_all: np.ndarray, left_out: np.ndarray) -> Tabl
 
 
 def roc(y: np.ndarray, p: np.ndarray) -> Table:
-    """Return the exact ROC curve: columns as in `oob_roc`, without a band; the first threshold is infinity."""
+    """Return the exact ROC curve: columns as in `oob_roc`, no band; the first threshold is infinity."""
     fpr, tpr, threshold = roc_curve(y, p)
     undefined = np.full(fpr.size, np.nan)
     return {

@@ -107,9 +107,9 @@ def oob_influence_se(
 ) -> float:
     """Return the standard error, over samples of subjects, of a mean loss on left-out recordings.
 
-    The influence of a recording is its loss minus the iteration's mean loss, averaged over the iterations that
-    left it out. The values are added up by subject; their variance is taken within each class, because the
-    classes are sampled separately.
+    The influence of a recording is its loss minus the iteration's mean loss, averaged over the iterations
+    that left it out. The values are added up by subject; their variance is taken within each class, because
+    the classes are sampled separately.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ def mean_loss_bootstrap(
 
 
 def refit(values: np.ndarray) -> Interval:
-    """Return the 2.5 and 97.5 percentiles over the iterations: the model's instability, no confidence interval.
+    """Return the 2.5 and 97.5 percentiles over the iterations: model instability, no confidence interval.
 
     Where a few iterations explode (calibration slopes on a handful of cases), the mean can lie outside; such
     a band cannot stand beside that mean and is left out, with the reason.

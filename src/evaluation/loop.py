@@ -30,6 +30,7 @@ from src.evaluation.resampling import (
     resample_id,
     train_rows,
 )
+from src.isolation import die_with_parent
 
 CHUNK = 20  # iterations a worker does between two reports: 20 ms to 0.3 s of work against 0.3 ms of messages
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -112,6 +113,7 @@ def bootstrap(
     seed: int,
     n_jobs: int = 1,
     progress: Progress | None = None,
+    start_method: str | None = None,
 ) -> BootstrapResult:
     """Fit a classifier on stratified bootstrap resamples and predict every recording each time.
 
@@ -139,6 +141,11 @@ def bootstrap(
         Processes, at least 1; each holds every library to one thread.
     progress : callable, optional
         Called with (iterations done, B) after every few iterations.
+    start_method : {'fork', 'forkserver', 'spawn'}, optional
+        How workers start. By default a process with a single thread forks (milliseconds, nothing is
+        imported again) and any other uses a fork server (a second, once per process). A caller whose other
+        threads hold no locks may ask for 'fork'; one that was itself started by a fork server should, since
+        it cannot use that server again.
 
     Returns
     -------
@@ -159,7 +166,7 @@ def bootstrap(
     fits = _Fits(classifier, features, labels, np.vstack([counts, np.ones_like(counts[:1])]))
     p = np.empty((n_iterations + 1, labels.size), dtype=np.float32)
     done = 0
-    for first, part in _run(fits, np.append(states, apparent_random_state(seed)), n_jobs):
+    for first, part in _run(fits, np.append(states, apparent_random_state(seed)), n_jobs, start_method):
         p[first : first + len(part)] = part
         done += len(part)
         if progress is not None:
@@ -232,7 +239,9 @@ class _Fits:
         return f"{what} of {type(self.classifier).__name__}"
 
 
-def _run(fits: _Fits, states: np.ndarray, n_jobs: int) -> Iterator[tuple[int, np.ndarray]]:
+def _run(
+    fits: _Fits, states: np.ndarray, n_jobs: int, start_method: str | None
+) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (first iteration, predictions) of every chunk, in any order."""
     chunks = [(first, states[first : first + CHUNK]) for first in range(0, len(fits), CHUNK)]
     if n_jobs == 1:
@@ -240,14 +249,14 @@ def _run(fits: _Fits, states: np.ndarray, n_jobs: int) -> Iterator[tuple[int, np
             for first, part in chunks:
                 yield first, fits.some(first, part)
     else:
-        yield from _run_in_processes(fits, chunks, min(n_jobs, len(chunks)))
+        context = multiprocessing.get_context(start_method or _start_method())
+        yield from _run_in_processes(fits, chunks, min(n_jobs, len(chunks)), context)
 
 
 def _run_in_processes(
-    fits: _Fits, chunks: list[tuple[int, np.ndarray]], n_workers: int
+    fits: _Fits, chunks: list[tuple[int, np.ndarray]], n_workers: int, context: BaseContext
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Spread the chunks over processes; the data travel once, with the start of a process."""
-    context = _start_method()
     if context.get_start_method() == "forkserver":
         context.set_forkserver_preload([__name__, type(fits.classifier).__module__])
     pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_start_worker, initargs=(fits,))
@@ -267,14 +276,10 @@ def _run_in_processes(
         pool.shutdown(cancel_futures=True)
 
 
-def _start_method() -> BaseContext:
-    """Fork a process with one thread (milliseconds, nothing is imported again), else use a fork server.
-
-    A process that was started by a fork server cannot use that server again and would start one of its own.
-    """
+def _start_method() -> str:
+    """Choose 'fork' where this process has one thread, so that no lock can be held, else 'forkserver'."""
     tasks = Path("/proc/self/task")
-    single = tasks.is_dir() and len(list(tasks.iterdir())) == 1
-    return multiprocessing.get_context("fork" if single else "forkserver")
+    return "fork" if tasks.is_dir() and len(list(tasks.iterdir())) == 1 else "forkserver"
 
 
 @contextmanager
@@ -297,8 +302,9 @@ _fits: _Fits | None = None  # what this worker process works on
 
 def _start_worker(fits: _Fits) -> None:
     global _fits
-    _fits = fits
+    die_with_parent()
     threadpool_limits(1)
+    _fits = fits
 
 
 def _work(first: int, states: np.ndarray) -> np.ndarray:
