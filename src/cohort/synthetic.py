@@ -172,7 +172,7 @@ def _draw_eyes(rng: np.random.Generator, age: np.ndarray, deficit: np.ndarray) -
         threshold=_lognormal(rng, n, 0.0012, 0.9),
         fast={"blue": 0.48 * fast, "red": 0.52 * fast * _lognormal(rng, n, 1.0, 0.03)},
         slow={
-            "blue": 0.35 * slow * (1 - 0.59 * np.minimum(deficit, 1.6)),
+            "blue": 0.35 * slow * (1 - 0.60 * np.minimum(deficit, 1.6)),
             "red": 0.13 * slow * (1 - 0.40 * np.minimum(deficit, 1.6)),
         },
         tonic=np.clip(0.60 + 0.04 * rng.standard_normal(n) - 0.11 * deficit, 0.2, 0.9),
@@ -191,7 +191,7 @@ def _clean_signal(rng: np.random.Generator, time: np.ndarray, eyes: _Eyes) -> np
         smooth = _low_pass(drive, np.full(len(drive), 1.2))
         reached = -np.expm1(-(offset - onset) / eyes.tau_slow_s)  # so that persistence and size are separate
         response += (eyes.slow[colour] / reached)[:, None] * _low_pass(smooth, eyes.tau_slow_s)
-    hippus = _oscillation(rng, response.shape, _hippus_power(rng, len(response)), (0.05, 0.09, 0.2))
+    hippus = _oscillation(rng, response.shape, _hippus_power(rng, len(response)), (0.05, 0.085, 0.2))
     drift = _oscillation(rng, response.shape, _drift_power(), (0.03, 0.08, 0.3))
     open_share = 1 - np.maximum(response, 0)
     pupil = eyes.baseline_mm[:, None] * open_share + open_share * (hippus + drift)
@@ -244,7 +244,7 @@ def _drift_power() -> np.ndarray:
 def _oscillation(
     rng: np.random.Generator, shape: tuple[int, int], power: np.ndarray, sd_mm: tuple[float, float, float]
 ) -> np.ndarray:
-    """Draw a spontaneous change in mm with a power spectrum; its SD is log-normal (least, median, largest)."""
+    """Draw a spontaneous change in mm; its SD is log-normal, given as (least, median, largest)."""
     n, length = shape
     white = np.fft.rfft(rng.standard_normal((n, 2 * length)))
     wave = np.fft.irfft(white * np.sqrt(power), 2 * length)[:, :length]
