@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -90,6 +93,8 @@ class Tracking:
         self.uri = uri
         self._root = artifact_root or _beside(uri)
         self._locks = self._root / ".locks" if self._root else None
+        _check_address(uri)
+        self._create_file()
         self._client = _client(uri)
         self._experiments = self._prepare(experiments)
 
@@ -157,35 +162,40 @@ class Tracking:
             self._client.set_terminated(run.info.run_id, "KILLED")
         return len(dead)
 
+    def _create_file(self) -> None:
+        """Make the sqlite file if there is none, one process at a time: MLflow would let them collide."""
+        path = _sqlite_path(self.uri)
+        if path is None or path.exists():
+            return
+        with self._creation():
+            if not path.exists():
+                log.info("Creating the MLflow store (a few seconds, once)")
+                _initialise_sqlite(path)
+
     def _prepare(self, experiments: tuple[str, ...]) -> dict[str, str]:
-        """Create what is missing, one process at a time: MLflow's first use of a file is not concurrent."""
+        """Return the ids of the experiments, after creating those that are missing."""
         known = self._known()
         if all(name in known for name in experiments):
             return known
-        if self._root is None:
-            return self._create(experiments)
-        self._root.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._root / ".create.lock"):
-            return self._create(experiments)
+        with self._creation():
+            known = self._known()
+            for name in experiments:
+                if name not in known:
+                    location = None if self._root is None else (self._root / name).as_uri()
+                    known[name] = self._client.create_experiment(name, artifact_location=location)
+        return known
 
     def _known(self) -> dict[str, str]:
-        path = _sqlite_path(self.uri)
-        if path is not None and not path.exists():
-            return {}
         return {e.name: e.experiment_id for e in self._client.search_experiments()}
 
-    def _create(self, experiments: tuple[str, ...]) -> dict[str, str]:
-        path = _sqlite_path(self.uri)
-        if path is not None and not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            log.info("Creating the MLflow store (a few seconds, once)")
-            _initialise_sqlite(path)
-        known = {e.name: e.experiment_id for e in self._client.search_experiments()}
-        for name in experiments:
-            if name not in known:
-                location = None if self._root is None else (self._root / name).as_uri()
-                known[name] = self._client.create_experiment(name, artifact_location=location)
-        return known
+    @contextmanager
+    def _creation(self) -> Iterator[None]:
+        if self._root is None:
+            yield
+            return
+        self._root.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._root / ".create.lock"):
+            yield
 
 
 def list_runs(uri: str) -> list[StoredRun]:
@@ -196,6 +206,7 @@ def list_runs(uri: str) -> list[StoredRun]:
     TrackingError
         If there is no store at `uri`.
     """
+    _check_address(uri)
     path = _sqlite_path(uri)
     if path is not None and not path.exists():
         raise TrackingError(
@@ -230,6 +241,10 @@ def _client(uri: str) -> Any:
 
     for library in ("mlflow", "alembic"):  # after the import, which sets its own levels
         logging.getLogger(library).setLevel(logging.WARNING)
+    return MlflowClient(uri)
+
+
+def _check_address(uri: str) -> None:
     path = _sqlite_path(uri)
     if path is not None and not path.is_absolute():
         raise TrackingError(f"tracking.uri {uri} is relative; write sqlite:/// followed by an absolute path")
@@ -237,26 +252,26 @@ def _client(uri: str) -> Any:
         raise TrackingError(
             f"tracking.uri {uri!r} is no address; expected sqlite:////absolute/path.db or http://server:port"
         )
-    return MlflowClient(uri)
 
 
 def _initialise_sqlite(path: Path) -> None:
-    """Build the file under another name, so that a kill cannot leave half a schema behind."""
-    from mlflow.tracking import MlflowClient
+    """Build the file under another name, so that a kill cannot leave half a schema behind.
 
+    A process of its own does it: no connection to the draft may be open when it gets its name.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    MlflowClient(f"sqlite:///{draft}").search_experiments()
-    import sqlite3
-
-    with sqlite3.connect(draft) as connection:
-        # Readers and one writer at a time without blocking each other; the mode stays with the file.
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    code = "import sys; from mlflow.tracking import MlflowClient as C; C(sys.argv[1]).search_experiments()"
+    command = [sys.executable, "-c", code, f"sqlite:///{draft}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        draft.unlink(missing_ok=True)
+        raise TrackingError(f"MLflow could not create {path}: {done.stderr.strip().splitlines()[-1]}")
+    connection = sqlite3.connect(draft)
+    # Readers and a writer do not block each other in this mode, and it stays with the file.
+    connection.execute("PRAGMA journal_mode=WAL")
     connection.close()
     draft.replace(path)
-    for rest in path.parent.glob(f"{draft.name}-*"):
-        rest.unlink()
 
 
 def _stored(run: Any, experiment: str) -> StoredRun:

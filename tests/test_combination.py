@@ -1,0 +1,96 @@
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from src.combination import CohortCard, Combination, Step, source_digest
+
+
+def step(stage: str, target: str = "src.outliers.lof.LOF", **parameters) -> Step:
+    return Step(stage, "name", target, parameters)
+
+
+def combination(cohort_hash: str = "c", **changed: Step) -> Combination:
+    steps = {
+        "outlier": step("outlier", seed=0, n_jobs=1),
+        "imputation": step("imputation", "src.imputation.linear.Linear"),
+        "features": step("features", "src.features.age.Age"),
+        "classifier": step("classifier", "src.classifiers.xgboost.XGBoost", n_trees=3),
+    }
+    card = CohortCard(Path("cohort.duckdb"), cohort_hash, "synthetic", "mm", pd.DataFrame())
+    return Combination("combination", steps | changed, card, 10, 0, 1, "", None, "", "")
+
+
+def changed_stages(other: Combination) -> list[str]:
+    before, after = combination().keys(), other.keys()
+    return [stage for stage in before if before[stage] != after[stage]]
+
+
+def test_a_parameter_changes_the_keys_from_its_stage_on():
+    assert changed_stages(combination(outlier=step("outlier", seed=1, n_jobs=1))) == list(
+        combination().keys()
+    )
+    changed = step("classifier", "src.classifiers.xgboost.XGBoost", n_trees=4)
+    assert changed_stages(combination(classifier=changed)) == ["classifier"]
+
+
+def test_what_cannot_change_a_result_is_not_in_its_key():
+    assert (
+        changed_stages(combination(outlier=step("outlier", seed=0, n_jobs=8, device="cuda", verbose=True)))
+        == []
+    )
+
+
+def test_the_cohort_changes_every_key():
+    assert changed_stages(combination(cohort_hash="d")) == list(combination().keys())
+
+
+@pytest.mark.parametrize("what", ["n_iterations", "seed"])
+def test_the_resampling_changes_the_last_key_only(what):
+    assert changed_stages(replace(combination(), **{what: 11})) == ["classifier"]
+
+
+def test_a_new_name_alone_changes_nothing():
+    renamed = replace(combination().steps["outlier"], name="other")
+    assert changed_stages(combination(outlier=renamed)) == []
+
+
+def test_source_of_the_method_and_of_what_it_shares_in_its_room(tmp_path: Path, monkeypatch):
+    room = tmp_path / "room_of_tests"
+    room.mkdir()
+    (room / "__init__.py").touch()
+    (room / "method.py").write_text("from room_of_tests.shared import helper\nimport json\n")
+    (room / "shared.py").write_text("def helper(): return 1\n")
+    (room / "other.py").write_text("x = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def digest() -> str:
+        source_digest.cache_clear()
+        return source_digest("room_of_tests.method")
+
+    before = digest()
+    (room / "other.py").write_text("x = 2\n")
+    assert digest() == before
+    (room / "shared.py").write_text("def helper(): return 2\n")
+    assert digest() != before
+    source_digest.cache_clear()
+    sys.modules.pop("room_of_tests", None)
+
+
+def test_a_profile_is_merged_into_the_parameters():
+    config = {"_target_": "a.B", "size": 1, "profiles": {"smoke": {"size": 2}, "paper": {"size": 3}}}
+    assert Step.from_config("outlier", "B", config, "smoke").parameters == {"size": 2}
+    with pytest.raises(
+        ValueError, match="outlier=B has no profile 'quick'; set profile= to one of smoke, paper"
+    ):
+        Step.from_config("outlier", "B", config, "quick")
+
+
+def test_run_name_and_factors():
+    assert combination().factors == dict.fromkeys(
+        ("featurization", "outlier_method", "imputation_method", "classifier"), "name"
+    )
+    steps = {s: combination().steps[s] for s in ("features", "classifier")}
+    assert replace(combination(), steps=steps).run_name == "name__none__none__name"

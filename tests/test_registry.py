@@ -1,0 +1,75 @@
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from src.evaluation.metrics import METRICS
+from src.registry import CONFIGS, RegistryError, load_registry
+
+
+@pytest.mark.parametrize(
+    ("stage", "count"), [("outlier", 11), ("imputation", 8), ("classifier", 5), ("features", 3)]
+)
+def test_holds_every_method_of_the_study(stage, count):
+    methods = [m for m in load_registry().methods.values() if m.stage == stage]
+    assert sum(m.in_study for m in methods) == count
+
+
+def test_a_method_is_runnable_when_it_has_a_config():
+    for method in load_registry().methods.values():
+        assert method.runnable == (CONFIGS / method.stage / f"{method.name}.yaml").exists()
+
+
+def test_colours_differ_within_a_stage():
+    for stage in ("outlier", "imputation", "features", "classifier"):
+        colours = [m.colour for m in load_registry().methods.values() if m.stage == stage]
+        assert len(set(colours)) == len(colours)
+
+
+@pytest.mark.parametrize("spelling", ["auroc", "AUROC", "test_auroc", "roc-auc", " test AUROC"])
+def test_common_spellings_mean_the_same_metric(spelling):
+    assert load_registry().metric(spelling).name == "auroc"
+
+
+def test_no_spelling_means_two_metrics():
+    registry = load_registry()
+    for metric in registry.metrics.values():
+        for spelling in (metric.name, metric.display_name, *metric.aliases):
+            assert registry.metric(spelling).name == metric.name
+
+
+def test_unknown_names_are_answered_with_the_valid_ones():
+    with pytest.raises(
+        RegistryError, match=r"unknown outlier method 'LOFF'. Did you mean 'LOF'\? Valid: pupil-gt, "
+    ):
+        load_registry().method("outlier", "LOFF")
+    with pytest.raises(RegistryError, match=r"unknown metric 'aurocc'.*Valid: auroc, brier"):
+        load_registry().metric("aurocc")
+
+
+def test_a_config_without_an_entry_is_refused(tmp_path: Path):
+    shutil.copytree(CONFIGS, tmp_path / "configs")
+    (tmp_path / "configs" / "outlier" / "Mine.yaml").write_text("_target_: x.Y\n")
+    with pytest.raises(RegistryError, match=r"configs/outlier/Mine.yaml has no entry"):
+        load_registry(tmp_path / "configs")
+
+
+def test_an_entry_with_a_wrong_key_is_refused(tmp_path: Path):
+    shutil.copytree(CONFIGS, tmp_path / "configs")
+    path = tmp_path / "configs" / "mlflow_registry" / "methods.yaml"
+    entries = yaml.safe_load(path.read_text())
+    entries["outlier"]["LOF"]["color"] = entries["outlier"]["LOF"].pop("colour")
+    path.write_text(yaml.safe_dump(entries))
+    with pytest.raises(RegistryError, match="method LOF: keys color, colour"):
+        load_registry(tmp_path / "configs")
+
+
+def test_agrees_with_the_metrics_that_are_computed():
+    registry = load_registry()
+    for metric in METRICS:
+        entry = registry.metrics[metric.name]
+        assert (entry.direction, entry.target) == (metric.direction, metric.target)
+        bounds = [None if math.isinf(bound) else bound for bound in metric.domain]
+        assert list(entry.domain) == pytest.approx(bounds)
