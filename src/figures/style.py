@@ -118,7 +118,7 @@ class Background:
         return self.coverage[self.coverage["status"] != "finished"]
 
     def label(self, stage: str, name: str) -> str:
-        """Display name of a method, its own name where the database has no other; a long one loses its middle."""
+        """Display name of a method, or its name where there is none; a long one loses its middle."""
         return self._labels.get((stage, name), _elide(name))
 
     def colour(self, stage: str, name: str) -> str:

@@ -1,0 +1,52 @@
+"""Report and rank what is in the results database: on the terminal, and as JSON, CSV, PNG, text and HTML."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main() -> int:
+    """Run the command; 0 when the report was written, 1 when it cannot be made as asked."""
+    options = _parse()
+    sys.path.insert(0, str(ROOT))
+    from src.registry import RegistryError, load_registry
+    from src.report.benchmark import BenchmarkError, ask, read_benchmark
+    from src.report.files import write_report
+    from src.report.words import as_text
+    from src.results.database import ResultsError, open_results
+
+    try:
+        registry = load_registry()
+        models = [name.strip() for name in options.models.split(",") if name.strip()]
+        question = ask(registry, options.stage, options.metric, options.experiment_name, models)
+        with open_results(options.db) as results:
+            benchmark = read_benchmark(results.query, registry, question, options.dataset)
+    except (ResultsError, RegistryError, BenchmarkError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(as_text(benchmark))
+    files = write_report(benchmark, options.out)
+    print(f"{len(files)} files in {options.out}; look at {options.out / 'benchmark_report.html'}")
+    return 0
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--db", type=Path, help="database (default: data/public/foundation_plr_results.db)")
+    parser.add_argument("--experiment-name", default="", help="MLflow experiment; stands for its stage")
+    parser.add_argument("--dataset", default="", help="source, or first letters of the cohort's hash")
+    parser.add_argument("--models", default="", help="names to keep, comma separated (default: all)")
+    parser.add_argument("--stage", default="", help="classification, imputation or outlier_detection")
+    parser.add_argument("--metric", default="", help="metric to rank by (default: auroc, mae, f1 by stage)")
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "results" / "benchmarks", help="folder to write to"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""One chart per metric: every combination with its intervals, best on top."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from src.figures.style import (
+    FACTORS,
+    GREY,
+    INK,
+    finish,
+    journal_style,
+    legend_below,
+    new_sheet,
+    records,
+    save_picture,
+)
+from src.registry import Metric
+from src.report.benchmark import Benchmark, rank
+from src.report.words import direction
+
+SHOWN = 40
+"""Rows on a chart; the rest is in the tables."""
+
+
+def draw_chart(benchmark: Benchmark, metric: Metric, path: Path) -> None:
+    """Draw one metric of a benchmark, ordered by that metric, into a PNG file."""
+    rows = rank(benchmark.table, metric)
+    rows = rows[rows[metric.name].notna()].head(SHOWN).assign(y=lambda table: range(len(table)))
+    heading = f"{metric.display_name} ({direction(metric)})"
+    if len(benchmark.table) > SHOWN:
+        heading += f", best {SHOWN} of {len(benchmark.table)}"
+    with journal_style():
+        sheet = new_sheet("double", 14 + 4.4 * len(rows))
+        axes = sheet.subplots()
+        handles = _marks(axes, rows, metric, _colours(benchmark, rows))
+        axes.set_yticks(rows["y"], [benchmark.name(row) for row in records(rows)])
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        if metric.target is not None:
+            axes.axvline(metric.target, color=GREY, linewidth=0.8, linestyle=":", zorder=0, gid="target")
+        axes.set_xlabel(heading)
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+        if handles:
+            legend_below(sheet, handles, columns=2)
+        finish(sheet, heading, benchmark.background)
+        save_picture(sheet, path)
+
+
+def _colours(benchmark: Benchmark, rows: pd.DataFrame) -> list[str]:
+    column = benchmark.stage.models
+    stage = next(stage for stage, name in FACTORS.items() if name == column)
+    return [benchmark.background.colour(stage, name) for name in rows[column]]
+
+
+def _marks(axes: Axes, rows: pd.DataFrame, metric: Metric, colours: list[str]) -> list[Line2D]:
+    name, y, handles = metric.name, rows["y"], []
+    if f"{name}_refit_lo" in rows and rows[f"{name}_refit_lo"].notna().any():
+        axes.hlines(
+            y, rows[f"{name}_refit_lo"], rows[f"{name}_refit_hi"], colors=INK, linewidth=0.5, gid="refit"
+        )
+        handles.append(
+            Line2D([], [], color=INK, linewidth=0.5, label="refit interval (thin): spread over resamples")
+        )
+    if f"{name}_lo" in rows and rows[f"{name}_lo"].notna().any():
+        axes.hlines(y, rows[f"{name}_lo"], rows[f"{name}_hi"], colors=colours, linewidth=2.8, gid="sampling")
+        handles.append(Line2D([], [], color=GREY, linewidth=2.8, label="95 % sampling interval (thick)"))
+    axes.scatter(rows[name], y, s=14, c=colours, edgecolors=INK, linewidths=0.6, zorder=3, gid="estimate")
+    axes.grid(axis="y", color="#EEEEEE", linewidth=0.5)
+    axes.set_axisbelow(True)
+    axes.tick_params(axis="y", length=0)
+    return handles

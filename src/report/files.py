@@ -1,0 +1,106 @@
+"""The files of a benchmark report."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader
+
+from src.figures.style import records, write_text
+from src.report.benchmark import Benchmark
+from src.report.charts import draw_chart
+from src.report.words import as_text, direction, notes, ranking, results, title
+
+
+def write_report(benchmark: Benchmark, out: Path) -> list[Path]:
+    """Write a benchmark as JSON, CSV, text, one PNG per metric and a self-contained HTML page.
+
+    Parameters
+    ----------
+    benchmark : Benchmark
+    out : Path
+        Folder; made where it does not exist.
+
+    Returns
+    -------
+    list of Path
+        The files, each written whole or not at all.
+    """
+    charts = {metric.name: out / f"benchmark_{metric.name}.png" for metric in benchmark.metrics}
+    for metric in benchmark.metrics:
+        draw_chart(benchmark, metric, charts[metric.name])
+    texts = {
+        "benchmark_results.json": json.dumps(
+            as_data(benchmark), indent=2, ensure_ascii=False, allow_nan=False
+        ),
+        "benchmark_results.csv": benchmark.table.to_csv(index=False),
+        "benchmark_report.txt": as_text(benchmark),
+        "benchmark_report.html": as_page(benchmark, charts),
+    }
+    for name, text in texts.items():
+        write_text(out / name, text)
+    return [*(out / name for name in texts), *charts.values()]
+
+
+def as_data(benchmark: Benchmark) -> dict[str, Any]:
+    """Return a benchmark as plain values; undefined numbers are None."""
+    metric, background = benchmark.question.metric, benchmark.background
+    return {
+        "stage": benchmark.question.stage,
+        "metric": metric.name,
+        "direction": metric.direction,
+        "target": metric.target,
+        "models": list(benchmark.question.models),
+        "notes": notes(benchmark),
+        "ranking": _plain_rows(benchmark.table),
+        "champion": _plain(benchmark.champion) if benchmark.champion else None,
+        "baseline": _plain_rows(benchmark.baseline),
+        "missing_cells": _plain_rows(background.missing),
+        "cells_planned": len(background.coverage),
+        "identical_predictions": _plain_rows(benchmark.identical),
+        "provenance": _plain(background.provenance),
+    }
+
+
+def as_page(benchmark: Benchmark, charts: dict[str, Path]) -> str:
+    """Return a benchmark as one HTML page that needs no other file."""
+    folder = Path(__file__).parent
+    template = Environment(loader=FileSystemLoader(folder), autoescape=True).get_template("benchmark.html")
+    pictures = [
+        (metric.display_name, base64.b64encode(charts[metric.name].read_bytes()).decode("ascii"))
+        for metric in benchmark.metrics
+    ]
+    return template.render(
+        title=title(benchmark),
+        stamp=benchmark.background.stamp,
+        notes=notes(benchmark),
+        metric=benchmark.question.metric,
+        metrics=[(metric, direction(metric)) for metric in benchmark.metrics],
+        ranking=ranking(benchmark),
+        results=results(benchmark),
+        pictures=pictures,
+        missing=[
+            (benchmark.background.combination(row), row) for row in records(benchmark.background.missing)
+        ],
+        provenance=benchmark.background.provenance,
+    )
+
+
+def _plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [_plain(row) for row in records(table)]
+
+
+def _plain(row: Any) -> dict[str, Any]:
+    return {name: _plain_value(value) for name, value in row.items()}
+
+
+def _plain_value(value: Any) -> Any:
+    if pd.isna(value):
+        return None
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat()
+    return value.item() if hasattr(value, "item") else value
