@@ -50,6 +50,16 @@ class ResultsWriter:
         finally:
             self.connection.unregister("incoming")
 
+    def delete_run(self, run_id: str) -> None:
+        """Delete a run's rows from every table that has the column `run_id`."""
+        tables = self.connection.execute(
+            "SELECT table_name FROM duckdb_columns() "
+            "WHERE database_name = 'results' AND NOT internal AND column_name = 'run_id' "
+            "AND table_name IN (SELECT table_name FROM duckdb_tables())"
+        ).fetchall()
+        for (table,) in tables:
+            self.connection.execute(f"DELETE FROM {table} WHERE run_id = ?", [run_id])
+
     def columns(self, table: str) -> dict[str, str]:
         """Column names of a table, in order, with their types."""
         rows = self.connection.execute(

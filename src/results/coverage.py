@@ -47,6 +47,8 @@ def _status(
         return row | {"status": "finished", "run_id": included[cell]}
     if cell in rejected:
         return row | {"reason": f"rejected: {rejected[cell]}"}
+    if cell in selection.unregistered:
+        return row | {"reason": f"rejected: {selection.unregistered[cell]}"}
     if cell in selection.failed:
         run = selection.failed[cell].run
         stage = run.tags.get("failed_stage")

@@ -434,7 +434,7 @@ CREATE TABLE decision_curves (
     population VARCHAR NOT NULL,
     threshold DOUBLE NOT NULL,
     net_benefit DOUBLE,
-    treat_all DOUBLE NOT NULL,
+    treat_all DOUBLE,
     net_benefit_unshifted DOUBLE
 );
 COMMENT ON TABLE decision_curves IS 'Decision curves; treating nobody has net benefit 0. One row per run, estimator, population and threshold. Key: run_id, estimator, population, threshold.';
@@ -453,7 +453,7 @@ CREATE TABLE probability_distributions (
     p_lo DOUBLE NOT NULL,
     p_hi DOUBLE NOT NULL,
     n INTEGER NOT NULL,
-    share DOUBLE NOT NULL
+    share DOUBLE
 );
 COMMENT ON TABLE probability_distributions IS 'Histogram of predictions.p_oob per outcome class, twenty equal bins. One row per run, class and bin. Key: run_id, y, bin.';
 COMMENT ON COLUMN probability_distributions.run_id IS 'The run (runs.run_id).';
@@ -462,7 +462,7 @@ COMMENT ON COLUMN probability_distributions.bin IS 'Number of the bin, 0 to 19.'
 COMMENT ON COLUMN probability_distributions.p_lo IS 'Lower edge of the bin, included.';
 COMMENT ON COLUMN probability_distributions.p_hi IS 'Upper edge of the bin, excluded except in the last.';
 COMMENT ON COLUMN probability_distributions.n IS 'Recordings of the class in the bin.';
-COMMENT ON COLUMN probability_distributions.share IS 'Share of the class in the bin; sums to 1 over the bins.';
+COMMENT ON COLUMN probability_distributions.share IS 'Share of the class in the bin; sums to 1 over the bins. NULL where nobody of the class was ever left out.';
 
 CREATE TABLE outlier_quality (
     outlier_method VARCHAR NOT NULL,

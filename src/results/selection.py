@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,7 +80,8 @@ class Selection:
     """What goes into the database.
 
     `finished` holds, per kind and combination, the finished runs, newest first: the first that can be read
-    counts. `failed` holds the newest failed run of a combination.
+    counts. `failed` holds the newest failed run of a combination, `unregistered` what is wrong with the names
+    of one.
     """
 
     cohort_hash: str
@@ -88,6 +89,7 @@ class Selection:
     sweep: Sweep | None
     finished: dict[tuple[str, tuple[str, ...]], list[Candidate]] = field(default_factory=dict)
     failed: dict[tuple[str, ...], Candidate] = field(default_factory=dict)
+    unregistered: dict[tuple[str, ...], str] = field(default_factory=dict)
     excluded: list[Exclusion] = field(default_factory=list)
 
 
@@ -251,6 +253,8 @@ def _sort_in(selection: Selection, candidate: Candidate, registry: Registry) -> 
     reason, detail = _exclusion(selection, candidate, registry)
     if reason == "failed" and candidate.kind == "combination":
         selection.failed.setdefault(candidate.cell, candidate)
+    if reason == "rejected":
+        selection.unregistered[candidate.cell] = detail
     if reason:
         run = candidate.run
         selection.excluded.append(Exclusion(run.run_id, run.run_name, reason, detail))
@@ -265,20 +269,19 @@ def _exclusion(selection: Selection, candidate: Candidate, registry: Registry) -
         return "other cohort", f"cohort {one_line(candidate.cohort_hash, 100)}"
     if candidate.resample_id not in (selection.resample_id, *missing):
         return "other resamples", f"resamples {one_line(candidate.resample_id, 100)}"
+    if unknown := unknown_method(candidate.factors, registry, candidate.kind == "baseline"):
+        return "rejected", unknown
     if run.status == "FAILED":
         return "failed", f"{run.tags.get('failed_stage', 'unknown stage')}: {failure(run)}"
     if run.status != "FINISHED":
         return "unfinished", f"the run is {run.status}"
-    if unknown := _unknown_method(candidate, registry):
-        return "rejected", unknown
     return "", ""
 
 
-def _unknown_method(candidate: Candidate, registry: Registry) -> str:
-    for factor, stage in FACTOR_STAGES.items():
-        name = candidate.factors[factor]
-        unused = candidate.kind == "baseline" and name == "none"
-        if (stage, name) not in registry.methods and not unused:
+def unknown_method(factors: Mapping[str, str], registry: Registry, may_be_none: bool = False) -> str:
+    """Say which factor has a name that is not in the registry; empty if none has."""
+    for factor, name in factors.items():
+        if (FACTOR_STAGES[factor], name) not in registry.methods and not (may_be_none and name == "none"):
             return f"{factor} {one_line(name, 100)!r} is not in the registry"
     return ""
 

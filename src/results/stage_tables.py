@@ -114,11 +114,11 @@ def features(run: StoredRun, folder: Path) -> pd.DataFrame:
 
 def feature_values(run: StoredRun, table: pd.DataFrame, recordings: Sequence[str]) -> pd.DataFrame:
     """Rows of the table of that name: the features of the recordings that were classified."""
-    kept = table.reindex(recordings)
+    kept = table.reindex(pd.Index(recordings))
     return pd.DataFrame(
         _factors(run, FEATURE_FACTORS)
         | {
-            "recording_code": np.repeat(recordings, kept.shape[1]),
+            "recording_code": np.repeat(np.array(recordings), kept.shape[1]),
             "feature": np.tile(kept.columns.to_numpy(), kept.shape[0]),
             "value": kept.to_numpy().ravel(),
         }

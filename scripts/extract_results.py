@@ -1,0 +1,56 @@
+"""Build the results database from the runs in a tracking store."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+DATABASE = ROOT / "data" / "public" / "foundation_plr_results.db"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Extract; the exit status is 0 when a database was built, and no run was rejected under --strict."""
+    options = _options(arguments)
+    from src.results.extraction import ExtractionError, extract
+    from src.results.publishing import PublishingError
+    from src.results.selection import SelectionError
+    from src.tracking import TrackingError, default_tracking_uri
+
+    try:
+        summary = extract(
+            options.tracking_uri or default_tracking_uri(),
+            options.db,
+            options.artifact_root,
+            options.cohort,
+            options.sweep,
+        )
+    except (ExtractionError, PublishingError, SelectionError, TrackingError) as error:
+        print(f"No database was built: {error}", file=sys.stderr)
+        return 1
+    print(summary.text())
+    return 1 if options.strict and summary.n_rejected else 0
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--tracking-uri",
+        help="address of an MLflow store, path of its sqlite file, or an mlruns folder copied from anywhere "
+        "(default: the store in this repository)",
+    )
+    parser.add_argument(
+        "--artifact-root", type=Path, help="folder of the artifacts, where the store was moved"
+    )
+    parser.add_argument("--db", type=Path, default=DATABASE, help="the database (default: %(default)s)")
+    parser.add_argument("--cohort", help="beginning of the cohort hash (default: the newest sweep's)")
+    parser.add_argument("--sweep", help="id or name of a sweep (default: the newest)")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 if a run was rejected")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

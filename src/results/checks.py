@@ -1,0 +1,49 @@
+"""The data tests of a new results database."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import duckdb
+
+_KEY = re.compile(r"Key: ([\w, ]+)\.\Z")
+_PLACES = 3
+
+
+def failed_checks(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Run the statements of `checks.sql`, and test that the keys in the table comments are unique.
+
+    Returns
+    -------
+    list of str
+        One line per broken rule, with the first places; empty for a sound database.
+    """
+    sql = (Path(__file__).parent / "checks.sql").read_text(encoding="utf-8")
+    broken = []
+    for statement in connection.extract_statements(sql):
+        rows = connection.execute(statement).fetchall()
+        if rows:
+            places = ", ".join(str(place) for _, place in rows[:_PLACES])
+            broken.append(f"{rows[0][0]}: {len(rows)} times not, e.g. {places}")
+    return broken + _repeated_keys(connection)
+
+
+def table_keys(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+    """Return the unique columns of every table, from its comment."""
+    tables = connection.execute(
+        "SELECT table_name, comment FROM duckdb_tables() WHERE database_name = current_database()"
+    ).fetchall()
+    return {name: _KEY.findall(comment)[0].split(", ") for name, comment in tables}
+
+
+def _repeated_keys(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    broken = []
+    for table, key in table_keys(connection).items():
+        columns = ", ".join(f'"{name}"' for name in key)
+        rows = connection.execute(
+            f"SELECT {columns} FROM {table} GROUP BY {columns} HAVING count(*) > 1 LIMIT 1"
+        ).fetchall()
+        if rows:
+            broken.append(f"the key of {table} is unique: not for {rows[0]}")
+    return broken

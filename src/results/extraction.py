@@ -1,0 +1,277 @@
+"""From the runs of a store to one results database: the only place where its numbers are computed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from src.evaluation.decision import POPULATION_PREVALENCE
+from src.registry import Registry, load_registry
+from src.results.builder import SCHEMA_VERSION, new_results
+from src.results.checks import failed_checks
+from src.results.coverage import coverage_rows
+from src.results.publishing import new_version
+from src.results.run_collection import Collection, Included, collect_runs
+from src.results.selection import Exclusion, Selection, select
+from src.results.stage_collection import StageFacts, collect_stages
+from src.results.stores import Store, open_store
+
+_LINKS = ("outlier_run_id", "imputation_run_id", "featurization_run_id")
+
+
+class ExtractionError(RuntimeError):
+    """No database was built; the message says why."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What an extraction did.
+
+    Attributes
+    ----------
+    path : Path
+        The database.
+    cohort_hash, resample_id, source : str
+        Of the runs in it.
+    n_combinations, n_baselines : int
+        Runs in it.
+    excluded : list of Exclusion
+        Runs of the store that are not, with reasons.
+    coverage : dict of str to int
+        Planned combinations per status.
+    warnings : list of str
+    seconds : float
+    """
+
+    path: Path
+    cohort_hash: str
+    resample_id: str
+    source: str
+    n_combinations: int
+    n_baselines: int
+    excluded: list[Exclusion]
+    coverage: dict[str, int]
+    warnings: list[str]
+    seconds: float
+
+    @property
+    def n_rejected(self) -> int:
+        """Runs that would be in the database but for what is wrong with them."""
+        return sum(exclusion.reason == "rejected" for exclusion in self.excluded)
+
+    def text(self) -> str:
+        """The summary for people, a few lines."""
+        reasons = Counter(exclusion.reason for exclusion in self.excluded)
+        lines = [
+            f"{self.path}: {self.n_combinations} combinations, {self.n_baselines} baselines, "
+            f"source {self.source}, cohort {self.cohort_hash}, {self.seconds:.1f} s",
+            f"coverage: {_counted(self.coverage)}",
+            f"runs left out: {_counted(reasons) or 'none'}",
+        ]
+        lines += [f"  rejected {e.run_id}: {e.detail}" for e in self.excluded if e.reason == "rejected"]
+        return "\n".join(lines + [f"warning: {warning}" for warning in self.warnings])
+
+
+def extract(
+    tracking_uri: str | Path,
+    db_path: Path,
+    artifact_root: Path | None = None,
+    cohort: str | None = None,
+    sweep: str | None = None,
+    progress: bool = True,
+) -> Summary:
+    """Build the results database from a store of runs.
+
+    The database appears under its name only when it is complete and has passed its data tests.
+
+    Parameters
+    ----------
+    tracking_uri, artifact_root
+        As in `src.results.stores.open_store`.
+    db_path : Path
+        The database; an older version of it is replaced.
+    cohort, sweep : str, optional
+        As in `src.results.selection.select`.
+    progress : bool
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    SelectionError, TrackingError, PublishingError
+        If there is nothing to extract, no store, or no place for the database.
+    ExtractionError
+        If no run can be used, sources are mixed, or the data tests fail.
+    """
+    started = time.perf_counter()
+    registry = load_registry()
+    store = open_store(tracking_uri, artifact_root)
+    selection = select(store, registry, cohort, sweep)
+    with new_version(db_path) as draft, new_results(draft) as writer:
+        collection = collect_runs(store, selection, writer, progress)
+        source = _one_source(collection)
+        stages = collect_stages(store, registry, selection.cohort_hash, collection, writer)
+        excluded = [*selection.excluded, *collection.excluded, *stages.excluded.values()]
+        coverage = _coverage(selection, collection)
+        twins = _twins(collection)
+        tables = {
+            "provenance": [_provenance(store, selection, collection, stages, source)],
+            "runs": [_run_row(run, stages) for run in collection.included],
+            "essential_metrics": _essential(collection, "combination"),
+            "baseline_metrics": _essential(collection, "baseline") + _no_ages(collection),
+            "identical_predictions": [{"run_id_a": a, "run_id_b": b} for a, b in twins],
+            "excluded_runs": [asdict(exclusion) for exclusion in excluded],
+            "coverage": coverage,
+        }
+        for name, rows in (tables | _dictionaries(registry)).items():
+            writer.insert(name, pd.DataFrame(rows))
+        if broken := failed_checks(writer.connection):
+            raise ExtractionError("the new database fails its data tests: " + "; ".join(broken))
+    kinds = Counter(run.candidate.kind for run in collection.included)
+    return Summary(
+        path=db_path,
+        cohort_hash=selection.cohort_hash,
+        resample_id=selection.resample_id,
+        source=source,
+        n_combinations=kinds["combination"],
+        n_baselines=kinds["baseline"],
+        excluded=excluded,
+        coverage=dict(Counter(row["status"] for row in coverage)),
+        warnings=[f"runs {a} and {b} have identical predictions" for a, b in twins],
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _counted(numbers: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in sorted(numbers.items()))
+
+
+def _one_source(collection: Collection) -> str:
+    if not any(run.candidate.kind == "combination" for run in collection.included):
+        why = next((e for e in collection.excluded if e.reason == "rejected"), None)
+        first = f"; run {why.run_id}: {why.detail}" if why else ""
+        raise ExtractionError(f"no combination can be used{first}")
+    sources = sorted({run.source for run in collection.included})
+    if len(sources) > 1:
+        raise ExtractionError(f"the runs come from mixed sources ({', '.join(sources)}), which is refused")
+    return sources[0]
+
+
+def _coverage(selection: Selection, collection: Collection) -> list[dict[str, Any]]:
+    included = {
+        run.candidate.cell: run.run.run_id
+        for run in collection.included
+        if run.candidate.kind == "combination"
+    }
+    return coverage_rows(selection, included, collection.rejected)
+
+
+def _provenance(
+    store: Store, selection: Selection, collection: Collection, stages: StageFacts, source: str
+) -> dict[str, Any]:
+    newest = max(collection.included, key=lambda run: run.run.start_time)
+    n_labelled = len(newest.y)
+    n_cases = int(newest.y.sum())
+    n_unlabelled = len(stages.recordings - set(newest.codes)) if stages.recordings else None
+    versions = newest.details.get("versions")
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "created_at": datetime.now(UTC).replace(tzinfo=None),
+        "source": source,
+        "unit": newest.fact("unit"),
+        "cohort_hash": selection.cohort_hash,
+        "resample_id": selection.resample_id,
+        "n_subjects": newest.n_subjects,
+        "n_recordings": n_labelled + (n_unlabelled or 0),
+        "n_cases": n_cases,
+        "n_controls": n_labelled - n_cases,
+        "n_unlabelled": n_unlabelled,
+        "n_iterations": newest.n_iterations,
+        "seed": _whole(newest.details.get("seed")),
+        "fit_on": newest.fact("fit_on"),
+        "code_commit": _joined(run.fact("code_commit") for run in collection.included),
+        "package_versions": json.dumps(versions) if isinstance(versions, dict) else None,
+        "tracking_store": store.kind,
+        "sweep_id": selection.sweep.sweep_id if selection.sweep else None,
+        "prevalence_study": n_cases / n_labelled,
+        "prevalence_population": POPULATION_PREVALENCE,
+        "foreign": newest.candidate.foreign,
+    }
+
+
+def _run_row(included: Included, stages: StageFacts) -> dict[str, Any]:
+    run = included.run
+    links = {name: run.tags.get(name) for name in _LINKS}
+    return {
+        "run_id": run.run_id,
+        "run_name": run.run_name,
+        **included.candidate.factors,
+        "kind": included.candidate.kind,
+        "n_iterations": included.n_iterations,
+        "n_subjects": included.n_subjects,
+        "seed": _whole(included.details.get("seed")),
+        "fit_on": included.fact("fit_on"),
+        "started_at": pd.Timestamp(run.start_time, unit="ms"),
+        "duration_s": (run.end_time - run.start_time) / 1000 if run.end_time else None,
+        "fit_seconds": included.details.get("fit_seconds"),
+        "n_unusable": stages.n_unusable.get(links["imputation_run_id"] or ""),
+        **links,
+        "code_commit": included.fact("code_commit"),
+    }
+
+
+def _essential(collection: Collection, kind: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "run_id": run.run.run_id,
+            **run.candidate.factors,
+            **run.essential,
+            "n_iterations": run.n_iterations,
+            "n_subjects": run.n_subjects,
+            "n_cases": int(run.y.sum()),
+        }
+        for run in collection.included
+        if run.candidate.kind == kind
+    ]
+
+
+def _no_ages(collection: Collection) -> list[dict[str, Any]]:
+    return [{"run_id": c.run.run_id, **c.factors, "reason": c.run.tags["reason"]} for c in collection.no_ages]
+
+
+def _dictionaries(registry: Registry) -> dict[str, list[dict[str, Any]]]:
+    metrics = []
+    for metric in registry.metrics.values():
+        row = asdict(metric)
+        row["domain_lo"], row["domain_hi"] = row.pop("domain")
+        del row["aliases"]
+        metrics.append(row)
+    return {"methods": [asdict(method) for method in registry.methods.values()], "metrics": metrics}
+
+
+def _twins(collection: Collection) -> list[tuple[str, str]]:
+    """Pairs of runs whose left-out probabilities are the same to the last bit."""
+    groups: dict[str, list[str]] = {}
+    for run in collection.included:
+        groups.setdefault(run.predictions, []).append(run.run.run_id)
+    return [pair for group in groups.values() for pair in combinations(sorted(group), 2)]
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and abs(value) < 2**63 else None
+
+
+def _joined(values: Iterable[Any]) -> str | None:
+    return ", ".join(sorted({str(value) for value in values if value})) or None
