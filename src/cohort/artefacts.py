@@ -9,8 +9,8 @@ from src.cohort.cohort import ARTEFACT_TYPES
 _CODE = {name: code for code, name in enumerate(ARTEFACT_TYPES)}
 _KINDS = np.array([_CODE[name] for name in ("blink", "spike", "loss", "step", "jitter")])
 _FREQUENCY = np.array([0.62, 0.24, 0.04, 0.04, 0.06])  # of the kinds above among events
-_MEDIAN_SHARE, _SD_LOG_SHARE = 0.028, 0.87  # spans 0.2 % to 38 % in about 500 recordings
-_LARGEST_SHARE = 0.8
+_MEDIAN_SHARE, _SD_LOG_SHARE = 0.028, 0.97  # spans 0.2 % to 38 % in about 500 recordings
+_SMALLEST_SHARE, _LARGEST_SHARE = 0.002, 0.8
 
 
 def add_artefacts(
@@ -46,7 +46,8 @@ def add_artefacts(
     n, length = pupil.shape
     share = load * _MEDIAN_SHARE * np.exp(_SD_LOG_SHARE * rng.standard_normal(n))
     tail = np.where(load > 0, rng.integers(1, 4, n), 0)
-    budget = np.minimum(share, _LARGEST_SHARE) * length - tail
+    share = np.clip(share, np.where(load > 0, _SMALLEST_SHARE, 0), _LARGEST_SHARE)
+    budget = np.round(share * length) - tail
     kind, size = _draw_events(rng, budget, rate_hz)
     row, event = np.nonzero(size)
     kind, size = kind[row, event], size[row, event]
@@ -84,7 +85,9 @@ def _draw_events(
     size = np.ones(shape, dtype=int)  # a spike is one sample
     for name, length_s in seconds.items():
         size = np.where(kind == _CODE[name], np.maximum(np.rint(length_s * rate_hz), 2), size).astype(int)
-    size[size > 0.5 * budget[:, None]] = 0  # one long event must not stand for a whole recording's share
+    size[size > np.maximum(0.5 * budget[:, None], 1)] = (
+        0  # one long event must not stand for a whole recording's share
+    )
     size[np.cumsum(size, axis=1) > budget[:, None]] = 0
     return kind, size
 

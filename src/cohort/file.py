@@ -27,7 +27,6 @@ _LARGEST_PAUSE_S = 1.0  # a light that is off for longer between two periods is 
 _TIME_TOLERANCE_S = 1e-3
 _NUMBERS = ("time", "pupil_orig", "Red", "Blue", "Age", "pupil_gt", "outlier_mask", "severity")
 _TEXTS = ("subject_code", "class_label", "eye", "recording_name", "split", "artefact_type")
-_NUMERIC_TYPES = ("INT", "DOUBLE", "FLOAT", "DECIMAL", "REAL", "BOOLEAN")
 
 _CREATE = """
 CREATE TABLE cohort.{table} AS
@@ -237,20 +236,13 @@ def _select(connection: duckdb.DuckDBPyConnection, table: str, file: str) -> str
         )
     parts = [f"'{table}' AS source_table"]
     for name in _NUMBERS:
-        if name in columns and not columns[name].startswith(_NUMERIC_TYPES):
+        if columns.get(name) == "VARCHAR":
             _refuse_text(connection, table, name, file)
-        parts.append(
-            f'CAST("{name}" AS DOUBLE) AS "{name}"' if name in columns else f'NULL::DOUBLE AS "{name}"'
-        )
-    for name in _TEXTS:
-        parts.append(
-            f'CAST("{name}" AS VARCHAR) AS "{name}"' if name in columns else f'NULL::VARCHAR AS "{name}"'
-        )
+    kinds = dict.fromkeys(_NUMBERS, "DOUBLE") | dict.fromkeys(_TEXTS, "VARCHAR")
+    for name, kind in kinds.items():
+        value = f'"{name}"' if name in columns else "NULL"
+        parts.append(f'CAST({value} AS {kind}) AS "{name}"')
     return f"SELECT {', '.join(parts)} FROM {table}"
-
-
-def _identifier(name: str, columns: Mapping[str, str]) -> str:
-    return f'"{name}"' if name in columns else "NULL"
 
 
 def _refuse_text(connection: duckdb.DuckDBPyConnection, table: str, column: str, file: str) -> None:
