@@ -19,8 +19,6 @@ class LogisticRegression(TabularClassifier):
     ----------
     C : float
         Inverse strength of the penalty on the coefficients of standardised features, > 0.
-    max_iter : int
-        Most Newton steps.
     random_state : int, optional
         Accepted for the sake of the contract; nothing here is random.
 
@@ -29,16 +27,15 @@ class LogisticRegression(TabularClassifier):
     le Cessie & van Houwelingen 1992, Applied Statistics 41:191, section 2.
     """
 
-    def __init__(self, C: float = 1.0, max_iter: int = 100, random_state: int | None = None) -> None:
+    def __init__(self, C: float = 1.0, random_state: int | None = None) -> None:
         self.C = C
-        self.max_iter = max_iter
         self.random_state = random_state
 
     def _fit_filled(self, X: np.ndarray, positive: np.ndarray) -> None:
         self.mean_ = X.mean(axis=0)
         spread = X.std(axis=0)
         self.scale_ = np.where(spread > 0, spread, 1.0)
-        self.model_ = SklearnLogisticRegression(C=self.C, solver="newton-cholesky", max_iter=self.max_iter)
+        self.model_ = SklearnLogisticRegression(C=self.C, solver="newton-cholesky", tol=1e-8)
         self.model_.fit((X - self.mean_) / self.scale_, positive)
 
     def _probability(self, X: np.ndarray) -> np.ndarray:

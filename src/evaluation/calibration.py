@@ -8,7 +8,7 @@ from scipy.special import expit, log_expit, logit
 from src.evaluation.rows import Rows, as_rows, ratio
 
 CLIP = 1e-8  # predictions of 0 and 1 have no logit and are moved this far inside
-_STEPS, _TOLERANCE = 100, 1e-11
+_STEPS, _TOLERANCE = 100, 1e-9
 
 
 def n_clipped(p: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
@@ -68,7 +68,7 @@ def _intercept_with_offset(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> np.nd
         step = a + ratio(excess, (w * mu * (1 - mu)).sum(axis=1))
         better = np.where((step > low) & (step < high), step, (low + high) / 2)
         moved, a = np.abs(better - a).max(), better
-        if moved < _TOLERANCE:
+        if moved < 1e-11:
             break
     return a
 
@@ -119,9 +119,9 @@ def _newton(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np
     beta = np.stack([logit((w * y).sum(axis=1) / n), np.zeros(len(x))])
     active = np.arange(len(x))
     for _ in range(_STEPS):
-        step = _newton_step(beta[:, active], z[active], y[active], w[active])
+        step, in_errors = _newton_step(beta[:, active], z[active], y[active], w[active])
         beta[:, active] += step
-        active = active[~(np.abs(step).max(axis=0) < _TOLERANCE * (1 + np.abs(beta[:, active]).max(axis=0)))]
+        active = active[in_errors > _TOLERANCE]
         if not active.size:
             break
     beta[:, active] = np.nan
@@ -129,15 +129,19 @@ def _newton(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np
     return beta[0] - slope * mean, slope
 
 
-def _newton_step(beta: np.ndarray, z: np.ndarray, y: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """Return the Newton step, halved where it would lower the likelihood."""
+def _newton_step(
+    beta: np.ndarray, z: np.ndarray, y: np.ndarray, w: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the Newton step, halved where it lowers the likelihood, and its length in standard errors."""
     eta = beta[0][:, None] + beta[1][:, None] * z
     mu = expit(eta)
     residual, v = w * (y - mu), w * mu * (1 - mu)
     g0, g1 = residual.sum(axis=1), (residual * z).sum(axis=1)
-    h00, h01, h11 = v.sum(axis=1), (v * z).sum(axis=1), (v * z * z).sum(axis=1)
-    det = h00 * h11 - h01**2
-    step = np.stack([ratio(h11 * g0 - h01 * g1, det), ratio(h00 * g1 - h01 * g0, det)])
+    total = v.sum(axis=1)
+    centre = ratio((v * z).sum(axis=1), total)
+    across = ratio(g1 - centre * g0, (v * (z - centre[:, None]) ** 2).sum(axis=1))
+    step = np.stack([ratio(g0, total) - centre * across, across])
+    in_errors = np.sqrt(np.abs(g0 * step[0] + g1 * step[1]))
     before = _log_likelihood(eta, y, w)
     for _ in range(30):
         change = step[0][:, None] + step[1][:, None] * z
@@ -145,7 +149,7 @@ def _newton_step(beta: np.ndarray, z: np.ndarray, y: np.ndarray, w: np.ndarray) 
         if not worse.any():
             break
         step[:, worse] /= 2
-    return step
+    return step, in_errors
 
 
 def _log_likelihood(eta: np.ndarray, y: np.ndarray, w: np.ndarray) -> np.ndarray:

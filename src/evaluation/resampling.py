@@ -85,7 +85,7 @@ def subject_index(y: np.ndarray, groups: Sequence[str] | np.ndarray) -> tuple[np
     mixed = subject_y[index] != y
     if mixed.any():
         raise EvaluationError(
-            f"subject {names[mixed][0]!r} has recordings of both classes; a subject has one diagnosis"
+            f"subject {str(names[mixed][0])!r} has recordings of both classes; a subject has one diagnosis"
         )
     return index, subject_y.astype(np.int8)
 

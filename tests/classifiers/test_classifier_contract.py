@@ -1,0 +1,117 @@
+"""The contract of a classifier, for every config file of the stage."""
+
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from sklearn.base import clone
+from sklearn.metrics import roc_auc_score
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "classifier").glob("*.yaml"))
+
+
+def build(config):
+    """Make the classifier of a config file, as small as its smoke profile."""
+    parameters = yaml.safe_load(config.read_text())
+    profile = parameters.pop("profiles", {}).get("smoke", {})
+    module, name = parameters.pop("_target_").rsplit(".", 1)
+    return getattr(import_module(module), name)(**{**parameters, **profile})
+
+
+@pytest.fixture(params=CONFIGS, ids=lambda config: config.stem)
+def classifier(request):
+    return build(request.param).set_params(random_state=3)
+
+
+def toy(n=120, k=4, seed=0, effect=2.0):
+    rng = np.random.default_rng(seed)
+    y = (np.arange(n) % 3 == 0).astype(int)
+    X = rng.normal(size=(n, k))
+    X[:, 1] += effect * y
+    return X, y
+
+
+def probabilities(model, X, y, at=None):
+    return clone(model).fit(X, y).predict_proba(X if at is None else at)
+
+
+def test_there_is_something_to_test():
+    assert CONFIGS
+
+
+def test_probabilities_are_two_columns_that_add_up_to_one(classifier):
+    X, y = toy()
+    p = probabilities(classifier, X, y, at=X[:7])
+    assert p.shape == (7, 2) and (p >= 0).all() and (p <= 1).all()
+    np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-6)
+
+
+def test_it_learns_what_separates_the_classes_and_says_so_on_new_rows(classifier):
+    X, y = toy(n=300)
+    new, new_y = toy(n=300, seed=1)
+    assert roc_auc_score(new_y, probabilities(classifier, X, y, at=new)[:, 1]) > 0.85
+
+
+def test_probabilities_keep_the_share_of_cases(classifier):
+    X, y = toy()
+    assert probabilities(classifier, X, y)[:, 1].mean() == pytest.approx(y.mean(), abs=0.03)
+
+
+def test_clones_are_equal_and_unfitted_and_fits_repeat_bit_by_bit(classifier):
+    X, y = toy()
+    copy = clone(classifier)
+    assert copy.get_params() == classifier.get_params() and copy.get_params()["random_state"] == 3
+    np.testing.assert_array_equal(probabilities(copy, X, y), probabilities(classifier, X, y))
+
+
+def test_a_refit_forgets_the_first_fit(classifier):
+    X, y = toy()
+    other, other_y = toy(seed=9)
+    twice = clone(classifier).fit(other, other_y).fit(X, y).predict_proba(X)
+    np.testing.assert_array_equal(twice, probabilities(classifier, X, y))
+
+
+def test_missing_features_take_the_median_of_the_training_rows(classifier):
+    X, y = toy()
+    holes = X.copy()
+    holes[::5, 1] = np.nan
+    holes[3, :] = np.nan
+    filled = np.where(np.isnan(holes), np.nanmedian(holes, axis=0), holes)
+    np.testing.assert_array_equal(probabilities(classifier, holes, y), probabilities(classifier, filled, y))
+
+
+def test_a_feature_that_is_always_missing_in_training_changes_nothing_and_stays(classifier):
+    X, y = toy()
+    empty = np.column_stack([X, np.full(len(X), np.nan)])
+    p = probabilities(classifier, empty, y, at=empty)
+    assert np.isfinite(p).all()
+    later = np.column_stack([X, np.full(len(X), np.nan)])
+    np.testing.assert_array_equal(probabilities(classifier, empty, y, at=later), p)
+
+
+def test_without_any_information_it_predicts_the_share_of_cases(classifier):
+    y = toy()[1]
+    nothing = np.full((y.size, 2), np.nan)
+    np.testing.assert_allclose(probabilities(classifier, nothing, y)[:, 1], y.mean(), atol=0.01)
+
+
+def test_the_order_of_the_training_rows_hardly_matters(classifier):
+    X, y = toy()
+    order = np.random.default_rng(2).permutation(len(y))
+    p, shuffled = probabilities(classifier, X, y), probabilities(classifier, X[order], y[order], at=X)
+    assert np.corrcoef(p[:, 1], shuffled[:, 1])[0, 1] > 0.98
+
+
+def test_an_infinite_feature_is_refused(classifier):
+    X, y = toy()
+    X[4, 2] = np.inf
+    with pytest.raises(ValueError, match="infinity"):
+        clone(classifier).fit(X, y)
+
+
+def test_one_class_is_refused(classifier):
+    X, _ = toy()
+    with pytest.raises(ValueError, match="class"):
+        clone(classifier).fit(X, np.zeros(len(X), dtype=int))

@@ -1,0 +1,92 @@
+"""Masks and imputed samples against the truth, by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score, precision_score, recall_score
+
+from src.evaluation.signal_quality import detection_quality, imputation_quality, run_lengths
+
+NAMES = ("none", "blink", "spike", "step")
+#          sample   0  1  2  3  4  5
+TYPES = np.array([[0, 1, 1, 2, 0, 0]], dtype=np.int8)
+FOUND = np.array([[1, 1, 0, 1, 0, 0]], dtype=bool)
+
+
+def test_counts_and_rates_by_hand():
+    row = detection_quality(FOUND, TYPES > 0, TYPES, NAMES)[0]
+    assert {k: row[k] for k in ("tp", "fp", "fn", "tn", "n_samples", "n_artefact")} == {
+        "tp": 2, "fp": 1, "fn": 1, "tn": 2, "n_samples": 6, "n_artefact": 3,
+    }  # fmt: skip
+    assert (row["precision"], row["recall"], row["f1"], row["fpr"]) == pytest.approx(
+        (2 / 3, 2 / 3, 2 / 3, 1 / 3)
+    )
+
+
+def test_each_type_has_its_recall_and_false_alarms_have_no_type():
+    rows = {row["artefact_type"]: row for row in detection_quality(FOUND, TYPES > 0, TYPES, NAMES)}
+    assert list(rows) == ["all", "blink", "spike", "step"]
+    assert (rows["blink"]["recall"], rows["spike"]["recall"]) == (0.5, 1.0)
+    assert rows["step"]["n_artefact"] == 0 and np.isnan(rows["step"]["recall"])
+    assert all(np.isnan(rows["blink"][name]) for name in ("fp", "tn", "precision", "f1", "fpr"))
+    assert sum(rows[name]["tp"] for name in NAMES[1:]) == rows["all"]["tp"]
+    assert sum(rows[name]["fn"] for name in NAMES[1:]) == rows["all"]["fn"]
+
+
+def test_without_types_there_is_one_row_and_without_artefacts_nothing_to_recall():
+    (row,) = detection_quality(np.zeros((2, 3), dtype=bool), np.zeros((2, 3), dtype=bool), None, NAMES)
+    assert np.isnan([row["precision"], row["recall"], row["f1"]]).all() and row["fpr"] == 0
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=30))
+def test_rates_agree_with_scikit_learn(samples):
+    found, true = np.array(samples).T
+    row = detection_quality(found[None], true[None], None, NAMES)[0]
+    for name, score in (("precision", precision_score), ("recall", recall_score), ("f1", f1_score)):
+        np.testing.assert_allclose(row[name], score(true, found, zero_division=np.nan))
+
+
+def test_errors_of_imputed_samples_by_hand():
+    truth = np.array([[4.0, 2.0, 5.0, 1.0]])
+    imputed = np.array([[9.0, 3.0, 3.0, 9.0]])
+    missing = np.array([[False, True, True, False]])
+    row = imputation_quality(imputed, truth, missing, np.arange(4.0))[0]
+    assert (row["n_samples"], row["mae"], row["mre"], row["mse"]) == (2, 1.5, 3 / 7, 2.5)
+
+
+def test_only_gaps_of_more_than_a_second_are_long():
+    time = np.arange(100) / 30
+    missing = np.zeros((2, 100), dtype=bool)
+    missing[0, 10:40] = True  # 30 samples, 1 s
+    missing[1, 50:81] = True  # 31 samples
+    truth = np.full((2, 100), 2.0)
+    imputed = truth + np.where(missing, 1.0, 0.0)
+    imputed[1, missing[1]] += 2.0
+    everything, long = imputation_quality(imputed, truth, missing, time)
+    assert (everything["gap"], everything["n_samples"]) == ("all", 61)
+    assert (long["gap"], long["n_samples"], long["mae"]) == ("longer than 1 s", 31, 3.0)
+
+
+def test_nothing_missing_is_nothing_measured_and_unknown_truth_is_left_out():
+    truth, time = np.array([[1.0, np.nan, 3.0]]), np.arange(3.0)
+    everything, long = imputation_quality(truth, truth, np.zeros((1, 3), dtype=bool), time)
+    assert (
+        everything["n_samples"] == long["n_samples"] == 0 and np.isnan([everything["mae"], long["mre"]]).all()
+    )
+    row = imputation_quality(np.array([[1.0, 7.0, 4.0]]), truth, np.ones((1, 3), dtype=bool), time)[0]
+    assert (row["n_samples"], row["mae"]) == (2, 0.5)
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=6, max_size=6), min_size=1, max_size=4))
+def test_run_lengths_are_those_counted_one_by_one(rows):
+    gaps = np.array(rows)
+    lengths = run_lengths(gaps)
+    for row, values in zip(gaps, lengths, strict=True):
+        for i in range(6):
+            left, right = i, i
+            while left > 0 and row[i] and row[left - 1]:
+                left -= 1
+            while right < 5 and row[i] and row[right + 1]:
+                right += 1
+            assert values[i] == (right - left + 1 if row[i] else 0)
