@@ -27,6 +27,7 @@ MIN_UNLABELLED = 50
 
 STAGES = ("outlier", "imputation", "features", "classifier")
 N_EXAMPLES = 4
+MAX_ERROR = 500  # letters of an error that fit into a table; the traceback has the rest
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ def log_failure(
 ) -> dict[str, Any]:
     """Log a combination that failed as a FAILED run; return its status."""
     text = "".join(traceback.format_exception(error))
-    line = " ".join(str(error).split()) or "no message"
+    line = " ".join(str(error).split())[:MAX_ERROR] or "no message"
     tags = {"failed_stage": stage, "error_class": type(error).__name__, "error": line}
     tags["failed_key"] = combination.keys().get(stage, "")
 
@@ -411,19 +412,18 @@ def _summary_metrics(result: Any) -> dict[str, float]:
     """About twenty numbers of a run: `test_` for the out-of-bag estimates, `apparent_` and `pooled_` else."""
     from src.evaluation.estimators import estimate_all
 
-    prefix = {"oob": "test", "oob_pooled": "pooled", "apparent": "apparent"}
+    prefix = {"oob_pooled": "pooled", "apparent": "apparent"}
     rows = estimate_all(
         result.y, result.y_prob_all, result.inbag_counts, result.y_prob_apparent, result.groups
     )
-    metrics = {
-        f"{prefix[row['estimator']]}_{row['metric']}": row["estimate"]
-        for row in rows
-        if row["estimator"] == "oob" or row["metric"] in ("auroc", "brier")
-    }
+    metrics = {}
     for row in rows:
-        if row["estimator"] == "oob" and row["sampling_lo"] is not None:
-            metrics[f"test_{row['metric']}_lo"] = row["sampling_lo"]
-            metrics[f"test_{row['metric']}_hi"] = row["sampling_hi"]
+        if row.estimator == "oob":
+            metrics[f"test_{row.metric}"] = row.estimate
+            metrics[f"test_{row.metric}_lo"] = row.sampling_lo
+            metrics[f"test_{row.metric}_hi"] = row.sampling_hi
+        elif row.metric in ("auroc", "brier"):
+            metrics[f"{prefix[row.estimator]}_{row.metric}"] = row.estimate
     return metrics
 
 

@@ -23,7 +23,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from src.cohort import CohortError
 from src.combination import FACTORS, Combination
@@ -126,7 +126,8 @@ def _log_plan(plan: Mapping[str, Any], jobs: list[_Job], dry_run: bool) -> None:
     """Log which cells of the design are planned on one cohort, so that a missing one can be named."""
     composed = compose(config_name="train", overrides=list(jobs[0].other), return_hydra_config=True)
     choices = composed.hydra.runtime.choices
-    combination = read_combination(composed, plan["sweep_id"], choices)
+    config = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+    combination = read_combination(config, plan["sweep_id"], choices)
     _check_resampling(combination)
     cells = [
         {factor: job.methods.get(stage, choices[stage]) for stage, factor in FACTORS.items()} for job in jobs

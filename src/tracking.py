@@ -24,7 +24,6 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA_VERSION = "1"
 _PAGE = 1000  # search_runs returns no more than this at once, without saying so
-_MAX_TAG = 500
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +114,7 @@ class Tracking:
         from mlflow.entities import Metric, Param
 
         now = int(time.time() * 1000)
-        tags = {key: str(value)[:_MAX_TAG] for key, value in record.tags.items()}
+        tags = {key: str(value) for key, value in record.tags.items()}
         tags |= {"schema_version": SCHEMA_VERSION, "process": _process()}
         run = self._client.create_run(
             self._experiments[record.experiment], int(record.started * 1000), tags, record.run_name
