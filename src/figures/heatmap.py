@@ -20,6 +20,7 @@ from src.figures.style import (
     CASES,
     COLOURMAP,
     GREY,
+    WIDTHS_MM,
     Background,
     new_sheet,
     readable_on,
@@ -45,7 +46,7 @@ ORDER BY panel, y, x
 _WIDE = 10
 """Up to this many columns two panels stand side by side."""
 _TEXT_NEEDS_MM = 6.5
-_LETTER_MM = 1.25
+_LETTER_MM, _BAR_MM = 1.45, 18
 
 
 def _draw(tables: Tables, background: Background, *, better: str, colours: str) -> Sheet:
@@ -53,7 +54,8 @@ def _draw(tables: Tables, background: Background, *, better: str, colours: str) 
     n_panels, n_rows, n_columns = (int(cells[column].max()) + 1 for column in ("panel", "y", "x"))
     across = min(n_panels, 3 if n_columns <= 4 else 2 if n_columns <= _WIDE else 1)
     down = -(-n_panels // across)
-    cell_mm = (174 - 38 - 16) / across / n_columns
+    names_mm = _LETTER_MM * max(len(background.label("outlier", name)) for name in cells["outlier_method"])
+    cell_mm = (WIDTHS_MM["double"] - names_mm - _BAR_MM) / across / n_columns
     letters = int(cell_mm / _LETTER_MM)
     labels = [background.label("imputation", name) for name in cells["imputation_method"].unique()]
     turned = any(len(word) > letters - 1 for label in labels for word in re.split(r"[\s-]", label))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Sheet
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
@@ -14,11 +13,9 @@ from src.figures.style import (
     GREY,
     INK,
     finish,
-    journal_style,
     legend_below,
     new_sheet,
     records,
-    save_picture,
 )
 from src.registry import Metric
 from src.report.benchmark import Benchmark, rank
@@ -28,27 +25,26 @@ SHOWN = 40
 """Rows on a chart; the rest is in the tables."""
 
 
-def draw_chart(benchmark: Benchmark, metric: Metric, path: Path) -> None:
-    """Draw one metric of a benchmark, ordered by that metric, into a PNG file."""
+def draw_chart(benchmark: Benchmark, metric: Metric) -> Sheet:
+    """Draw one metric of a benchmark, ordered by that metric; to be called within `journal_style`."""
     rows = rank(benchmark.table, metric)
     rows = rows[rows[metric.name].notna()].head(SHOWN).assign(y=lambda table: range(len(table)))
     heading = f"{metric.display_name} ({direction(metric)})"
     if len(benchmark.table) > SHOWN:
         heading += f", best {SHOWN} of {len(benchmark.table)}"
-    with journal_style():
-        sheet = new_sheet("double", 14 + 4.4 * len(rows))
-        axes = sheet.subplots()
-        handles = _marks(axes, rows, metric, _colours(benchmark, rows))
-        axes.set_yticks(rows["y"], [benchmark.name(row) for row in records(rows)])
-        axes.set_ylim(len(rows) - 0.4, -0.6)
-        if metric.target is not None:
-            axes.axvline(metric.target, color=GREY, linewidth=0.8, linestyle=":", zorder=0, gid="target")
-        axes.set_xlabel(heading)
-        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
-        if handles:
-            legend_below(sheet, handles, columns=2)
-        finish(sheet, heading, benchmark.background)
-        save_picture(sheet, path)
+    sheet = new_sheet("double", 14 + 4.4 * len(rows))
+    axes = sheet.subplots()
+    handles = _marks(axes, rows, metric, _colours(benchmark, rows))
+    axes.set_yticks(rows["y"], [benchmark.name(row) for row in records(rows)])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    if metric.target is not None:
+        axes.axvline(metric.target, color=GREY, linewidth=0.8, linestyle=":", zorder=0, gid="target")
+    axes.set_xlabel(metric.display_name)
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    if handles:
+        legend_below(sheet, handles, columns=2)
+    finish(sheet, heading, benchmark.background)
+    return sheet
 
 
 def _colours(benchmark: Benchmark, rows: pd.DataFrame) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 
-from src.figures.style import records, write_text
+from src.figures.style import journal_style, records, save_picture, write_text
 from src.report.benchmark import Benchmark
 from src.report.charts import draw_chart
 from src.report.words import as_text, direction, notes, ranking, results, title
@@ -31,8 +31,9 @@ def write_report(benchmark: Benchmark, out: Path) -> list[Path]:
         The files, each written whole or not at all.
     """
     charts = {metric.name: out / f"benchmark_{metric.name}.png" for metric in benchmark.metrics}
-    for metric in benchmark.metrics:
-        draw_chart(benchmark, metric, charts[metric.name])
+    with journal_style():
+        for metric in benchmark.metrics:
+            save_picture(draw_chart(benchmark, metric), charts[metric.name])
     texts = {
         "benchmark_results.json": json.dumps(
             as_data(benchmark), indent=2, ensure_ascii=False, allow_nan=False

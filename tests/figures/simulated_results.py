@@ -1,4 +1,4 @@
-"""A small results database, made from the real schema with simulated predictions, to look at and to count in."""
+"""A small results database: the real schema with simulated predictions, to look at and to count in."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ THRESHOLDS = np.round(np.arange(0.01, 1.0, 0.01), 2)
 
 
 def build(path: Path, *, source="synthetic", factors=None, missing=(), rename=None, n_examples=1) -> Path:
-    """Write a database; `missing` are positions of cells that failed, `rename` gives a method another name."""
+    """Write a database; `missing`: positions of cells that failed; `rename`: other names of methods."""
     factors, rename = factors or DEMO, rename or {}
     rng = np.random.default_rng(7)
     cells = list(itertools.product(*(factors[stage] for stage in ("outlier", "imputation", "classifier"))))
@@ -160,31 +160,75 @@ def _curves(tables, run_id, y, p, left_out, rng):
     pooled = np.where(left_out, p, np.nan)
     p_oob = np.nanmean(pooled, axis=0)
     codes = [f"{'G' if case else 'H'}{i:03d}" for i, case in enumerate(y)]
-    _add(tables, "predictions", pd.DataFrame({
-        "run_id": run_id, "recording_code": codes, "subject_code": codes, "y": y, "p_apparent": p[0],
-        "p_oob": p_oob, "p_oob_sd": np.nanstd(pooled, axis=0), "n_oob": left_out.sum(axis=0),
-    }))  # fmt: skip
+    _add(
+        tables,
+        "predictions",
+        pd.DataFrame(
+            {
+                "run_id": run_id,
+                "recording_code": codes,
+                "subject_code": codes,
+                "y": y,
+                "p_apparent": p[0],
+                "p_oob": p_oob,
+                "p_oob_sd": np.nanstd(pooled, axis=0),
+                "n_oob": left_out.sum(axis=0),
+            }
+        ),
+    )
     fpr = np.linspace(0, 1, 101)
     tpr = fpr ** (0.15 + 0.1 * rng.random())
-    _add(tables, "roc_curves", pd.DataFrame({
-        "run_id": run_id, "estimator": "oob", "point": range(101), "fpr": fpr, "tpr": tpr,
-        "tpr_lo": np.maximum(0, tpr - 0.15 * (1 - fpr)), "tpr_hi": np.minimum(1, tpr + 0.1),
-    }))  # fmt: skip
+    _add(
+        tables,
+        "roc_curves",
+        pd.DataFrame(
+            {
+                "run_id": run_id,
+                "estimator": "oob",
+                "point": range(101),
+                "fpr": fpr,
+                "tpr": tpr,
+                "tpr_lo": np.maximum(0, tpr - 0.15 * (1 - fpr)),
+                "tpr_hi": np.minimum(1, tpr + 0.1),
+            }
+        ),
+    )
     for estimator, values in (("oob_pooled", p_oob), ("apparent", p[0])):
         grid = np.linspace(values.min(), values.max(), 100)
         observed = grid + 0.1 * np.sin(5 * grid) * rng.normal()
-        _add(tables, "calibration_curves", pd.DataFrame({
-            "run_id": run_id, "estimator": estimator, "point": range(100), "p": grid, "observed": observed,
-        }))  # fmt: skip
+        _add(
+            tables,
+            "calibration_curves",
+            pd.DataFrame(
+                {
+                    "run_id": run_id,
+                    "estimator": estimator,
+                    "point": range(100),
+                    "p": grid,
+                    "observed": observed,
+                }
+            ),
+        )
         _add(tables, "calibration_bins", _bins(run_id, estimator, y, values))
     _add(tables, "decision_curves", _decision(run_id, y, p_oob))
     edges = np.linspace(0, 1, 21)
     for label in (0, 1):
         n = np.histogram(p_oob[y == label], edges)[0]
-        _add(tables, "probability_distributions", pd.DataFrame({
-            "run_id": run_id, "y": label, "bin": range(20), "p_lo": edges[:-1], "p_hi": edges[1:], "n": n,
-            "share": n / n.sum(),
-        }))  # fmt: skip
+        _add(
+            tables,
+            "probability_distributions",
+            pd.DataFrame(
+                {
+                    "run_id": run_id,
+                    "y": label,
+                    "bin": range(20),
+                    "p_lo": edges[:-1],
+                    "p_hi": edges[1:],
+                    "n": n,
+                    "share": n / n.sum(),
+                }
+            ),
+        )
 
 
 def _bins(run_id, estimator, y, p):
@@ -229,38 +273,95 @@ def _dictionaries(tables, factors, rename):
             colour = "#{:02x}{:02x}{:02x}".format(
                 *(int(255 * c) for c in colorsys.hsv_to_rgb(order / 40, 0.6, 0.7))
             )
-            _add(tables, "methods", [{
-                "stage": stage, "name": name, "in_study": True, "runnable": True, "sort_order": order,
-                "display_name": known.display_name if known and name not in back else name,
-                "category": known.category if known else ("ensemble", "deep learning", "traditional")[order % 3],
-                "colour": known.colour if known else colour,
-            }])  # fmt: skip
+            _add(
+                tables,
+                "methods",
+                [
+                    {
+                        "stage": stage,
+                        "name": name,
+                        "in_study": True,
+                        "runnable": True,
+                        "sort_order": order,
+                        "display_name": known.display_name if known and name not in back else name,
+                        "category": known.category
+                        if known
+                        else ("ensemble", "deep learning", "traditional")[order % 3],
+                        "colour": known.colour if known else colour,
+                    }
+                ],
+            )
     for metric in registry.metrics.values():
-        _add(tables, "metrics", [{
-            "name": metric.name, "display_name": metric.display_name, "direction": metric.direction,
-            "target": metric.target, "kind": metric.kind, "stage": metric.stage,
-            "domain_lo": metric.domain[0], "domain_hi": metric.domain[1], "definition": metric.definition,
-        }])  # fmt: skip
+        _add(
+            tables,
+            "metrics",
+            [
+                {
+                    "name": metric.name,
+                    "display_name": metric.display_name,
+                    "direction": metric.direction,
+                    "target": metric.target,
+                    "kind": metric.kind,
+                    "stage": metric.stage,
+                    "domain_lo": metric.domain[0],
+                    "domain_hi": metric.domain[1],
+                    "definition": metric.definition,
+                }
+            ],
+        )
 
 
 def _quality(tables, cells, rng):
     for i, outlier in enumerate(dict.fromkeys(cell[0] for cell in cells)):
         for kind in ("all", "blink", "loss"):
             right = 1.0 if outlier == "pupil-gt" else 0.9 - 0.1 * (i % 4)
-            _add(tables, "outlier_quality", [{
-                "outlier_method": outlier, "artefact_type": kind, "n_samples": 1000, "n_artefact": 100,
-                "tp": int(100 * right), "fp": 10, "fn": 100 - int(100 * right), "tn": 890, "precision": right,
-                "recall": right, "f1": right, "fpr": 0.01 * i, "fit_on": "unlabelled", "evaluated_on": "held-out",
-                "run_id": f"o{i}", "duration_s": 1.0,
-            }])  # fmt: skip
+            _add(
+                tables,
+                "outlier_quality",
+                [
+                    {
+                        "outlier_method": outlier,
+                        "artefact_type": kind,
+                        "n_samples": 1000,
+                        "n_artefact": 100,
+                        "tp": int(100 * right),
+                        "fp": 10,
+                        "fn": 100 - int(100 * right),
+                        "tn": 890,
+                        "precision": right,
+                        "recall": right,
+                        "f1": right,
+                        "fpr": 0.01 * i,
+                        "fit_on": "unlabelled",
+                        "evaluated_on": "held-out",
+                        "run_id": f"o{i}",
+                        "duration_s": 1.0,
+                    }
+                ],
+            )
     for i, (outlier, imputation) in enumerate(dict.fromkeys(cell[:2] for cell in cells)):
         for gap in ("all", "longer than 1 s"):
             error = 0.0 if imputation == "pupil-gt" else 0.05 + 0.01 * (i % 7)
-            _add(tables, "imputation_quality", [{
-                "outlier_method": outlier, "imputation_method": imputation, "gap": gap, "n_samples": 5000,
-                "mae": error, "mre": error / 5, "mse": error**2, "fit_on": "unlabelled", "unit": "mm",
-                "evaluated_on": "held-out", "run_id": f"i{i}", "duration_s": 2.0,
-            }])  # fmt: skip
+            _add(
+                tables,
+                "imputation_quality",
+                [
+                    {
+                        "outlier_method": outlier,
+                        "imputation_method": imputation,
+                        "gap": gap,
+                        "n_samples": 5000,
+                        "mae": error,
+                        "mre": error / 5,
+                        "mse": error**2,
+                        "fit_on": "unlabelled",
+                        "unit": "mm",
+                        "evaluated_on": "held-out",
+                        "run_id": f"i{i}",
+                        "duration_s": 2.0,
+                    }
+                ],
+            )
 
 
 def _examples(tables, cells, rng, n_examples):
@@ -282,10 +383,20 @@ def _examples(tables, cells, rng, n_examples):
             mask |= (time >= start + e) & (time < start + e + length)
         raw = np.where(mask, truth - 1.5 + rng.normal(0, 0.6, len(time)), truth)
         raw[(time > 12.3 + e) & (time < 13.5 + e)] = np.nan
-        _add(tables, "example_recordings", pd.DataFrame({
-            "recording_code": code, "sample": range(len(time)), "time_s": time, "raw": raw, "truth": truth,
-            "truth_mask": mask,
-        }))  # fmt: skip
+        _add(
+            tables,
+            "example_recordings",
+            pd.DataFrame(
+                {
+                    "recording_code": code,
+                    "sample": range(len(time)),
+                    "time_s": time,
+                    "raw": raw,
+                    "truth": truth,
+                    "truth_mask": mask,
+                }
+            ),
+        )
         lights = [("blue", 15.5, 24.5), ("red", 46.5, 55.5)]
         _add(
             tables,
@@ -298,22 +409,47 @@ def _examples(tables, cells, rng, n_examples):
             )
             wobble = 0 if imputation == "pupil-gt" else rng.normal(0, 0.2) * np.sin(time * 3)
             imputed = np.where(flagged, truth + wobble, raw)
-            _add(tables, "example_imputations", pd.DataFrame({
-                "outlier_method": outlier, "imputation_method": imputation, "recording_code": code,
-                "sample": range(len(time)), "missing": flagged, "imputed": imputed,
-                "sd": 0.1 if imputation == "SAITS" else np.nan,
-            }))  # fmt: skip
+            _add(
+                tables,
+                "example_imputations",
+                pd.DataFrame(
+                    {
+                        "outlier_method": outlier,
+                        "imputation_method": imputation,
+                        "recording_code": code,
+                        "sample": range(len(time)),
+                        "missing": flagged,
+                        "imputed": imputed,
+                        "sd": 0.1 if imputation == "SAITS" else np.nan,
+                    }
+                ),
+            )
 
 
 def _provenance(source):
     return {
-        "schema_version": 1, "created_at": pd.Timestamp("2026-01-02"), "source": source, "unit": "mm",
-        "cohort_hash": "c0ffee0123456789", "resample_id": "5eed", "n_subjects": N_SUBJECTS, "n_recordings": 80,
-        "n_cases": N_CASES, "n_controls": N_SUBJECTS - N_CASES, "n_unlabelled": 20, "n_iterations": N_ITERATIONS,
-        "seed": 1, "fit_on": "unlabelled", "code_commit": "abc1234", "package_versions": '{"numpy": "2.4.6"}',
-        "tracking_store": "sqlite", "sweep_id": "s1", "prevalence_study": N_CASES / N_SUBJECTS,
-        "prevalence_population": 0.0354, "foreign": False,
-    }  # fmt: skip
+        "schema_version": 1,
+        "created_at": pd.Timestamp("2026-01-02"),
+        "source": source,
+        "unit": "mm",
+        "cohort_hash": "c0ffee0123456789",
+        "resample_id": "5eed",
+        "n_subjects": N_SUBJECTS,
+        "n_recordings": 80,
+        "n_cases": N_CASES,
+        "n_controls": N_SUBJECTS - N_CASES,
+        "n_unlabelled": 20,
+        "n_iterations": N_ITERATIONS,
+        "seed": 1,
+        "fit_on": "unlabelled",
+        "code_commit": "abc1234",
+        "package_versions": '{"numpy": "2.4.6"}',
+        "tracking_store": "sqlite",
+        "sweep_id": "s1",
+        "prevalence_study": N_CASES / N_SUBJECTS,
+        "prevalence_population": 0.0354,
+        "foreign": False,
+    }
 
 
 if __name__ == "__main__":

@@ -1,0 +1,129 @@
+"""What lies beside a figure, and what happens when something is missing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+
+from src.figures.catalogue import draw_all, find_figures, read
+from src.figures.gallery import write_gallery
+from src.figures.style import FigureError, replacing
+from src.results.database import open_results
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = [sys.executable, str(ROOT / "scripts" / "make_figures.py")]
+
+
+@pytest.fixture(scope="module")
+def drawn_files(gaps_db, tmp_path_factory):
+    out = tmp_path_factory.mktemp("figures")
+    draw_all(gaps_db, out, formats=["png"])
+    return out
+
+
+def test_csv_is_what_the_queries_give(gaps_db, drawn_files):
+    with open_results(gaps_db) as results:
+        for figure in find_figures():
+            for number, (part, table) in enumerate(read(figure, results).items()):
+                name = f"{figure.name}_{part}.csv" if number else f"{figure.name}.csv"
+                written = pd.read_csv(drawn_files / name)
+                pd.testing.assert_frame_equal(
+                    written, table, check_dtype=False, rtol=0, atol=0, check_exact=True
+                )
+
+
+def test_json_says_where_the_numbers_come_from(gaps_db, drawn_files):
+    for figure in find_figures():
+        words = json.loads((drawn_files / f"{figure.name}.json").read_text())
+        assert words["database_sha256"] == hashlib.sha256(gaps_db.read_bytes()).hexdigest()
+        assert (words["cohort_hash"], words["code_commit"]) == ("c0ffee0123456789", "abc1234")
+        assert words["queries"] == dict(figure.queries)
+        assert words["caption"] == figure.caption
+        assert len(words["cells_missing"]) == 3
+
+
+def test_pdf_embeds_its_fonts(gaps_db, tmp_path):
+    draw_all(gaps_db, tmp_path, ["roc"], ["pdf"])
+    pdf = (tmp_path / "roc.pdf").read_bytes()
+    assert b"/FontFile2" in pdf
+    assert b"/Type3" not in pdf
+
+
+def test_gallery_shows_every_figure_and_escapes(drawn_files):
+    page = write_gallery(drawn_files).read_text()
+    for figure in find_figures():
+        assert f'src="{figure.name}.png"' in page
+    assert "http" not in page
+
+
+def test_an_empty_table_is_said_and_the_rest_is_drawn(gaps_db, tmp_path, capsys):
+    database = tmp_path / "x.db"
+    shutil.copy(gaps_db, database)
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("DELETE FROM roc_curves")
+        connection.execute("DROP TABLE example_imputations")
+    names = [entry.figure.name for entry in draw_all(database, tmp_path / "out", formats=["png"])]
+    said = capsys.readouterr().out
+    assert "roc: not drawn, table roc_curves is empty" in said
+    assert "recording: not drawn, the database has no table example_imputations" in said
+    assert set(names) == {figure.name for figure in find_figures()} - {"roc", "recording"}
+
+
+def test_deleted_rows_are_not_drawn(gaps_db, tmp_path):
+    database = tmp_path / "x.db"
+    shutil.copy(gaps_db, database)
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("DELETE FROM essential_metrics WHERE outlier_method = 'LOF'")
+    draw_all(database, tmp_path / "out", ["forest_outlier"], ["png"])
+    assert "LOF" not in set(pd.read_csv(tmp_path / "out" / "forest_outlier.csv")["method"])
+
+
+def test_unknown_names_list_the_known(gaps_db, tmp_path):
+    with pytest.raises(FigureError, match=r"unknown figure 'rok'. Valid: .*roc"):
+        draw_all(gaps_db, tmp_path, ["rok"])
+    with pytest.raises(FigureError, match=r"unknown format 'gif'. Valid: png, pdf, svg"):
+        draw_all(gaps_db, tmp_path, ["roc"], ["gif"])
+
+
+def test_nothing_half_written_stays(tmp_path):
+    (tmp_path / "a.txt").write_text("old")
+    with pytest.raises(KeyError), replacing(tmp_path / "a.txt") as temporary:
+        temporary.write_text("half")
+        raise KeyError
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "old"
+
+
+def test_command_draws_and_exits_0(gaps_db, tmp_path):
+    run = _run("--db", gaps_db, "--out", tmp_path, "--only", "roc", "--format", "png")
+    assert run.returncode == 0, run.stderr
+    assert {path.name for path in tmp_path.iterdir()} >= {"roc.png", "roc.csv", "roc.json", "index.html"}
+
+
+def test_command_names_the_missing_database_and_the_way_to_it(tmp_path):
+    run = _run("--db", tmp_path / "no.db", "--out", tmp_path)
+    assert run.returncode == 1
+    assert "no.db" in run.stderr
+    assert "python scripts/extract_results.py" in run.stderr
+
+
+def test_command_exits_1_when_nothing_can_be_drawn(gaps_db, tmp_path):
+    database = tmp_path / "x.db"
+    shutil.copy(gaps_db, database)
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("DELETE FROM roc_curves")
+    run = _run("--db", database, "--out", tmp_path / "out", "--only", "roc")
+    assert run.returncode == 1
+    assert "roc: not drawn" in run.stdout
+
+
+def _run(*arguments):
+    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, check=False)

@@ -1,0 +1,53 @@
+"""Which combinations the figures compare: the rule, on four hand-written rows."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+import simulated_results as simulated
+
+from src.figures.selection import CHOSEN
+from src.results.builder import new_results
+from src.results.database import open_results
+
+
+def chosen(tmp_path, rows):
+    """Select among these combinations (outlier, imputation, Brier, AUROC); return run and role."""
+    path = tmp_path / "x.db"
+    columns = ["outlier_method", "imputation_method", "brier", "auroc"]
+    table = pd.DataFrame(rows, columns=columns).assign(featurization="simple", classifier="CatBoost")
+    table = table.assign(run_id=[f"r{i}" for i in range(len(rows))], n_iterations=9, n_subjects=9, n_cases=3)
+    tables: dict = {}
+    factors = {"outlier": ["pupil-gt", "LOF", "MOMENT-gt-finetune"], "imputation": ["pupil-gt", "SAITS"]}
+    simulated._dictionaries(tables, factors | {"classifier": ["CatBoost"]}, {})
+    with new_results(path) as writer:
+        writer.insert("essential_metrics", table)
+        writer.insert("methods", pd.concat(tables["methods"]))
+    with open_results(path) as results:
+        return results.query(CHOSEN).set_index("run_id")["role"].to_dict()
+
+
+def test_one_row_per_role_in_the_order_of_showing(tmp_path):
+    rows = [
+        ("LOF", "SAITS", 0.20, 0.80),
+        ("LOF", "pupil-gt", 0.11, 0.90),  # better, but uses the true signal
+        ("pupil-gt", "pupil-gt", 0.12, 0.95),
+        ("MOMENT-gt-finetune", "SAITS", 0.10, 0.85),
+    ]
+    assert chosen(tmp_path, rows) == {
+        "r2": "Ground truth",
+        "r3": "Champion, best foundation model",
+        "r0": "Best traditional",
+    }
+
+
+@pytest.mark.parametrize(("second", "winner"), [(0.90, "r1"), (0.70, "r0")])
+def test_ties_of_brier_go_to_the_higher_auroc(tmp_path, second, winner):
+    roles = chosen(tmp_path, [("LOF", "SAITS", 0.1, 0.8), ("pupil-gt", "SAITS", 0.1, second)])
+    assert "hampion" in roles[winner]
+
+
+def test_undefined_brier_is_never_chosen(tmp_path):
+    assert chosen(tmp_path, [("LOF", "SAITS", None, 0.99), ("LOF", "pupil-gt", 0.3, 0.6)]) == {
+        "r1": "Champion"
+    }

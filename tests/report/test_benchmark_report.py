@@ -1,0 +1,207 @@
+"""The report against the database it was made from."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+import simulated_results as simulated
+
+from src.figures.style import journal_style
+from src.registry import load_registry
+from src.report.benchmark import BenchmarkError, ask, read_benchmark
+from src.report.charts import draw_chart
+from src.report.files import as_data, write_report
+from src.report.words import as_text, notes
+from src.results.database import open_results
+
+ROOT = Path(__file__).resolve().parents[2]
+HOSTILE = "<b>x</b>'; --"
+
+
+def answer(database, dataset="", **words):
+    registry = load_registry()
+    with open_results(database) as results:
+        return read_benchmark(results.query, registry, ask(registry, **words), dataset)
+
+
+def changed(database, tmp_path, *statements):
+    copy = tmp_path / "changed.db"
+    shutil.copy(database, copy)
+    with duckdb.connect(str(copy)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def report(report_db, tmp_path_factory):
+    out = tmp_path_factory.mktemp("report")
+    write_report(answer(report_db), out)
+    return out
+
+
+def test_json_and_csv_hold_the_values_of_the_database(report_db, report):
+    with open_results(report_db) as results:
+        truth = results.query("SELECT * FROM essential_metrics").set_index("run_id")
+    ranking = json.loads((report / "benchmark_results.json").read_text())["ranking"]
+    rows = pd.read_csv(report / "benchmark_results.csv").set_index("run_id")
+    assert len(ranking) == len(rows) == len(truth) == 34
+    for column in ("auroc", "auroc_lo", "auroc_refit_hi", "brier", "brier_hi", "cal_slope", "net_benefit_20"):
+        assert {row["run_id"]: row[column] for row in ranking} == truth[column].to_dict()
+        assert rows[column].to_dict() == truth[column].to_dict()
+    assert [row["auroc"] for row in ranking] == sorted(truth["auroc"], reverse=True)
+
+
+def test_champion_is_the_lowest_brier_whatever_ranks(report_db):
+    with open_results(report_db) as results:
+        best = results.query("SELECT run_id FROM essential_metrics ORDER BY brier, auroc DESC LIMIT 1")
+    for metric in ("auroc", "cal_slope"):
+        benchmark = answer(report_db, metric=metric)
+        assert benchmark.champion["run_id"] == best["run_id"].iloc[0]
+        assert any(
+            note.startswith("AUROC alone never picks a winner; the champion") for note in notes(benchmark)
+        )
+
+
+def test_text_shows_brier_slope_intervals_age_and_stamp(report_db):
+    text = as_text(answer(report_db))
+    lines = text.splitlines()
+    assert lines[0] == "SYNTHETIC DATA"
+    head = next(line for line in lines if line.startswith("Rank "))
+    assert head.index("AUROC") < head.index("Brier score") < head.index("Calibration slope")
+    first = next(line for line in lines if line.startswith("1 "))
+    assert len(re.findall(r"\d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\]", first)) == 3
+    assert any(line.startswith("age only ") for line in lines)
+
+
+def test_missing_cells_are_named(report_db, report):
+    benchmark = answer(report_db)
+    coverage = notes(benchmark)[-1]
+    assert coverage.startswith("Coverage: 34 of 36 planned combinations have results; missing: ")
+    assert f"{HOSTILE} + Ground truth + XGBoost (failed)" in coverage
+    assert len(as_data(benchmark)["missing_cells"]) == 2
+    assert "no memory" in (report / "benchmark_report.html").read_text()
+
+
+def test_deleted_runs_are_not_ranked(report_db, tmp_path):
+    database = changed(
+        report_db,
+        tmp_path,
+        "UPDATE coverage SET status = 'missing', run_id = NULL WHERE classifier = 'CatBoost'",
+        "DELETE FROM metric_estimates WHERE run_id IN (SELECT run_id FROM runs WHERE classifier = 'CatBoost')",
+    )
+    benchmark = answer(database)
+    assert set(benchmark.table["classifier"]) == {"LogisticRegression", "XGBoost"}
+    assert notes(benchmark)[-1].count("CatBoost (missing)") == 12
+
+
+def test_page_is_self_contained_and_escapes(report):
+    page = (report / "benchmark_report.html").read_text()
+    assert not re.search(r"""(src|href)=["'](?!data:)""", page)
+    assert "http://" not in page
+    assert "https://" not in page
+    assert HOSTILE not in page
+    assert "&lt;b&gt;x&lt;/b&gt;&#39;; --" in page
+    assert "SYNTHETIC DATA" in page
+    pictures = sorted(path.name for path in report.glob("*.png"))
+    assert len(pictures) == page.count("data:image/png;base64,") == 11
+
+
+@pytest.mark.parametrize(("source", "stamp"), [("measured", ""), ("unstated", "SOURCE UNSTATED")])
+def test_stamp_follows_the_source(report_db, tmp_path, source, stamp):
+    database = changed(report_db, tmp_path, f"UPDATE provenance SET source = '{source}'")
+    write_report(answer(database, stage="outlier_detection"), tmp_path)
+    text, page = ((tmp_path / f"benchmark_report.{kind}").read_text() for kind in ("txt", "html"))
+    assert ('class="stamp"' in page) == bool(stamp)
+    assert text.startswith(stamp or "Outlier detection")
+
+
+def test_identical_predictions_are_a_warning(report_db, tmp_path):
+    database = changed(report_db, tmp_path, "INSERT INTO identical_predictions VALUES ('r0000', 'r0001')")
+    warnings = [note for note in notes(answer(database)) if note.startswith("WARNING")]
+    assert len(warnings) == 1
+    assert "Ground truth + Ground truth + Logistic regression" in warnings[0]
+    assert "Ground truth + Ground truth + XGBoost" in warnings[0]
+
+
+def test_cohort_without_ages_says_so(report_db, tmp_path):
+    database = changed(
+        report_db,
+        tmp_path,
+        "UPDATE baseline_metrics SET auroc = NULL, brier = NULL, reason = 'no ages'",
+        "DELETE FROM runs WHERE kind = 'baseline'",
+    )
+    benchmark = answer(database)
+    assert "Age only: no value (no ages)." in notes(benchmark)
+    assert json.dumps(as_data(benchmark), allow_nan=False)
+
+
+def test_models_keep_only_those_named(report_db):
+    assert set(answer(report_db, models=["XGBoost"]).table["classifier"]) == {"XGBoost"}
+    only = answer(report_db, stage="imputation", models=["SAITS", "linear"])
+    assert set(only.table["imputation_method"]) == {"SAITS", "linear"}
+    with pytest.raises(BenchmarkError, match=r"'TabM'.*Valid: CatBoost, LogisticRegression, XGBoost"):
+        answer(report_db, models=["TabM"])
+
+
+def test_dataset_is_a_source_or_a_hash(report_db):
+    for dataset in ("synthetic", "c0ffee", "C0FFEE0123"):
+        assert len(answer(report_db, dataset).table) == 34
+    with pytest.raises(BenchmarkError, match=r"no dataset 'measured'.*c0ffee0123456789 \(source synthetic\)"):
+        answer(report_db, "measured")
+
+
+def test_stages_of_detection_and_imputation(report_db, tmp_path):
+    detection = answer(report_db, stage="outlier_detection").table
+    assert detection["rank"].tolist()[:3] == [1, 2, 3]
+    assert detection["f1"].tolist() == [0.8, 0.7, 0.6, 1.0]
+    assert detection["outlier_method"].iloc[-1] == "pupil-gt"
+    assert pd.isna(detection["rank"].iloc[-1])
+    imputation = answer(report_db, metric="test_MAE")
+    assert imputation.table["reference"].sum() == 4
+    assert not imputation.table["rank"].isna()[:8].any()
+    names = {path.name for path in write_report(imputation, tmp_path)}
+    assert {"benchmark_mae.png", "benchmark_mre.png", "benchmark_mse.png", "benchmark_report.html"} <= names
+
+
+def test_a_stage_without_results_says_so(report_db, tmp_path):
+    database = changed(report_db, tmp_path, "DELETE FROM outlier_quality")
+    with pytest.raises(BenchmarkError, match="no results for outlier_detection"):
+        answer(database, stage="outlier_detection")
+
+
+def test_chart_of_many_combinations_shows_the_best_without_overlaps(tmp_path):
+    factors = simulated.DEMO | {"outlier": ["pupil-gt", *simulated.many_names("outlier", 4)]}
+    benchmark = answer(simulated.build(tmp_path / "x.db", factors=factors))
+    with journal_style():
+        sheet = draw_chart(benchmark, load_registry().metric("brier"))
+        sheet.draw_without_rendering()
+    axes = sheet.axes[0]
+    labels = [label.get_window_extent() for label in axes.get_yticklabels()]
+    assert len(labels) == 40
+    assert all(low.y1 < high.y0 + 0.5 for high, low in itertools.pairwise(labels))
+    assert all(box.x0 >= 0 for box in labels)
+    values = next(group for group in axes.collections if group.get_gid() == "estimate").get_offsets()[:, 0]
+    assert values.tolist() == sorted(benchmark.table["brier"])[:40]
+
+
+def test_command(report_db, tmp_path):
+    command = [sys.executable, str(ROOT / "scripts" / "run_benchmark.py"), "--out", str(tmp_path / "out")]
+    good = subprocess.run(
+        [*command, "--db", str(report_db), "--stage", "outlier_detection"], capture_output=True, text=True
+    )
+    assert good.returncode == 0, good.stderr
+    assert "Ranking by F1 (higher is better)" in good.stdout
+    bad = subprocess.run([*command, "--db", str(tmp_path / "no.db")], capture_output=True, text=True)
+    assert bad.returncode == 1
+    assert "no.db" in bad.stderr
+    assert "python scripts/extract_results.py" in bad.stderr
