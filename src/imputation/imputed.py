@@ -88,5 +88,7 @@ def complete(pupil: np.ndarray, missing: np.ndarray, values: np.ndarray, name: s
     filled = np.where(missing, values, pupil)
     if not np.isfinite(filled).all():
         row, sample = np.argwhere(~np.isfinite(filled))[0]
-        raise ValueError(f"imputation {name}: no finite value for sample {sample} of the recording at row {row}")
+        raise ValueError(
+            f"imputation {name}: no finite value for sample {sample} of the recording at row {row}"
+        )
     return Imputed(filled)

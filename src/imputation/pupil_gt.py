@@ -35,6 +35,6 @@ class TruthPupil:
         if truth is None:
             raise ValueError("imputation pupil-gt needs the clean signal, which was not given")
         observed = observed_only(pupil, missing)
-        unusable = missing.all(axis=1)
-        values = np.where(unusable[:, None], self.curve_, truth)
+        unusable = missing.all(axis=1, keepdims=True)
+        values = np.where(unusable, self.curve_, truth)
         return complete(observed, missing, values, "pupil-gt")

@@ -17,8 +17,9 @@ class SubPCA(ScoreDetector):
     Sub-PCA of TSB-AD (Liu & Paparrizos 2024, NeurIPS 37): PCA of all windows, score = sum over components of
     squared projection / variance (Aggarwal 2017, Outlier Analysis, section 3.3.1). Here a window is its shape
     around its mean, in units of the recording's noise, and the logarithm of that mean relative to the typical
-    size (a flat loss differs in nothing else); outlying windows are left out and the axes learned again (Aggarwal 2017, section 3.3.2). A sample is flagged where every window
-    that contains it is: a window is spoilt by a single bad sample, its good neighbours have a good one.
+    size (a flat loss differs in nothing else). Outlying windows are left out and the axes learned again
+    (Aggarwal 2017, section 3.3.2). A sample is flagged where every window that contains it is: a window is
+    spoilt by a single bad sample, but its good neighbours lie in a good window too.
 
     Parameters
     ----------
@@ -48,12 +49,12 @@ class SubPCA(ScoreDetector):
         return np.concatenate([(windows - mean) / noise[:, :, None], size], axis=-1)
 
     def _known_units(self, known: np.ndarray) -> np.ndarray:
-        return sliding_window_view(known, self.window, axis=1).all(axis=-1)
+        return np.asarray(sliding_window_view(known, self.window, axis=1).all(axis=-1))
 
     def _flag_samples(self, flagged: np.ndarray) -> np.ndarray:
         edge = ((0, 0), (self.window - 1, self.window - 1))
         padded = np.pad(flagged, edge, constant_values=True)  # windows beyond the ends have no say
-        return sliding_window_view(padded, self.window, axis=1).all(axis=-1)
+        return np.asarray(sliding_window_view(padded, self.window, axis=1).all(axis=-1))
 
     def _learn(self, reference: np.ndarray) -> None:
         self._learn_axes(reference)
