@@ -14,10 +14,24 @@ SCHEMA_VERSION = 1
 
 
 class ResultsWriter:
-    """A results database being filled. Made by `new_results`."""
+    """A results database being filled. Made by `new_results`.
+
+    Attributes
+    ----------
+    connection : DuckDBPyConnection
+    tables : dict
+        Table name to its columns, in order, with their types.
+    """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.connection = connection
+        self.tables: dict[str, dict[str, str]] = {}
+        rows = connection.execute(
+            "SELECT table_name, column_name, data_type FROM duckdb_columns() "
+            "WHERE table_name IN (SELECT table_name FROM duckdb_tables()) ORDER BY table_name, column_index"
+        ).fetchall()
+        for table, column, kind in rows:
+            self.tables.setdefault(table, {})[column] = kind
 
     def insert(self, table: str, rows: pd.DataFrame) -> None:
         """Append a whole data frame to a table.
@@ -34,7 +48,7 @@ class ResultsWriter:
         ValueError
             If the frame has a column the table lacks.
         """
-        columns = self.columns(table)
+        columns = self.tables[table]
         unknown = [name for name in rows.columns if name not in columns]
         if unknown:
             raise ValueError(
@@ -52,24 +66,9 @@ class ResultsWriter:
 
     def delete_run(self, run_id: str) -> None:
         """Delete a run's rows from every table that has the column `run_id`."""
-        tables = self.connection.execute(
-            "SELECT table_name FROM duckdb_columns() "
-            "WHERE database_name = 'results' AND NOT internal AND column_name = 'run_id' "
-            "AND table_name IN (SELECT table_name FROM duckdb_tables())"
-        ).fetchall()
-        for (table,) in tables:
-            self.connection.execute(f"DELETE FROM {table} WHERE run_id = ?", [run_id])
-
-    def columns(self, table: str) -> dict[str, str]:
-        """Column names of a table, in order, with their types."""
-        rows = self.connection.execute(
-            "SELECT column_name, data_type FROM duckdb_columns() "
-            "WHERE database_name = 'results' AND table_name = ? ORDER BY column_index",
-            [table],
-        ).fetchall()
-        if not rows:
-            raise ValueError(f"The schema has no table {table}.")
-        return dict(rows)
+        for table, columns in self.tables.items():
+            if "run_id" in columns:
+                self.connection.execute(f"DELETE FROM {table} WHERE run_id = ?", [run_id])
 
 
 def _value(name: str, kind: str) -> str:
@@ -98,23 +97,23 @@ def new_results(path: Path) -> Iterator[ResultsWriter]:
         quoted = str(path).replace("'", "''")
         connection.execute(f"ATTACH '{quoted}' AS results (STORAGE_VERSION 'v1.2.0')")
         connection.execute("USE results")
+        connection.execute("BEGIN")  # one write to the disk, not one per statement
         connection.execute((HERE / "schema.sql").read_text(encoding="utf-8"))
         for view in _views_in_order():
-            connection.execute(view.read_text(encoding="utf-8"))
+            connection.execute(view)
+        connection.execute("COMMIT")
         yield ResultsWriter(connection)
         connection.execute("USE memory")
         connection.execute("DETACH results")
 
 
-def _views_in_order() -> list[Path]:
-    """View files, those that read another view after it."""
+def _views_in_order() -> list[str]:
+    """The statements of all views, those that read another view after it."""
     waiting = {file.stem: file.read_text(encoding="utf-8") for file in sorted((HERE / "views").glob("*.sql"))}
-    ordered: list[Path] = []
+    ordered: list[str] = []
     while waiting:
         ready = [name for name, sql in waiting.items() if not any(o in sql for o in waiting if o != name)]
         if not ready:
             raise ValueError(f"The views {', '.join(waiting)} read one another in a circle.")
-        for name in ready:
-            ordered.append(HERE / "views" / f"{name}.sql")
-            del waiting[name]
+        ordered += [waiting.pop(name) for name in ready]
     return ordered

@@ -101,7 +101,7 @@ def collect_runs(store: Store, selection: Selection, writer: ResultsWriter, prog
     Collection
     """
     collection = Collection()
-    essential = writer.columns("essential_metrics")
+    essential = writer.tables["essential_metrics"]
     waiting: dict[str, list[pd.DataFrame]] = defaultdict(list)
     bar = tqdm(selection.finished.values(), "extracting runs", disable=not progress, unit="run")
     for number, candidates in enumerate(bar, start=1):

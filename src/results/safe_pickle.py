@@ -200,12 +200,20 @@ class _Latin1(_Recorder):
         return str.encode(text, "latin-1")
 
 
+class _NoBytes(_Recorder):
+    """`bytes()`, how old protocols write the content of an empty array."""
+
+    def __new__(cls) -> Any:
+        return b""
+
+
 _NAMES: dict[tuple[str, str], type] = {("numpy", "ndarray"): _Ndarray, ("numpy", "dtype"): _Dtype}
 for _core in ("numpy.core", "numpy._core"):  # numpy 1 and numpy 2
     _NAMES[f"{_core}.multiarray", "_reconstruct"] = _Array
     _NAMES[f"{_core}.multiarray", "scalar"] = _Scalar
     _NAMES[f"{_core}.numeric", "_frombuffer"] = _FromBuffer
 _NAMES["_codecs", "encode"] = _Latin1
+_NAMES["__builtin__", "bytes"] = _NoBytes
 
 
 class _Unpickler(pickle.Unpickler):

@@ -106,7 +106,9 @@ class FakeStore:
         write_json(first, "quality.json", DETECTION_ROWS)
         known = known | {"imputation_method": imputation}
         second = self.run("2", known, tags, seconds)
-        write_json(second, "quality.json", [dict(gap="all", n_samples=9, mae=0.1, mre=0.02, mse=0.01)])
+        write_json(
+            second, "quality.json", [{"gap": "all", "n_samples": 9, "mae": 0.1, "mre": 0.02, "mse": 0.01}]
+        )
         write_json(second, "unusable.json", ["U002"])
         np.savez(second / "artifacts" / "examples.npz", **example_arrays())
         third = self.run("3", known | {"featurization": featurization}, tags, seconds)
@@ -115,12 +117,12 @@ class FakeStore:
         return {name: folder.name for name, folder in zip(names, (first, second, third), strict=True)}
 
 
+_COUNTS = ["artefact_type", "n_samples", "n_artefact", "tp", "fp", "fn", "tn"]
+_COUNTS += ["precision", "recall", "f1", "fpr"]
 DETECTION_ROWS = [
-    dict(artefact_type="all", n_samples=100, n_artefact=10, tp=8, fp=2, fn=2, tn=88, precision=0.8, recall=0.8,
-         f1=0.8, fpr=2 / 90),
-    dict(artefact_type="blink", n_samples=6, n_artefact=6, tp=6, fp=None, fn=0, tn=None, precision=None, recall=1.0,
-         f1=None, fpr=None),
-]  # fmt: skip
+    dict(zip(_COUNTS, ("all", 100, 10, 8, 2, 2, 88, 0.8, 0.8, 0.8, 2 / 90), strict=True)),
+    dict(zip(_COUNTS, ("blink", 6, 6, 6, None, 0, None, None, 1.0, None, None), strict=True)),
+]
 
 
 def example_arrays() -> dict[str, np.ndarray]:
@@ -161,7 +163,7 @@ def own_tags(kind: str) -> dict[str, str]:
 
 
 def predictions(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """In-bag counts, probabilities of all iterations, and of the model on everybody; a model of middling quality."""
+    """In-bag counts, probabilities of all iterations and of the model on everybody; of middling quality."""
     counts = inbag_counts(Y, CODES, N_ITERATIONS, SEED)
     rng = np.random.default_rng(seed)
     score = (

@@ -1,0 +1,541 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import duckdb
+import numpy as np
+import pytest
+from fake_store import (
+    CODES,
+    COHORT_HASH,
+    FACTORS,
+    N_ITERATIONS,
+    RESAMPLE_ID,
+    UNLABELLED,
+    FakeStore,
+    Y,
+    foreign_results,
+    own_results,
+    predictions,
+)
+
+from src.evaluation.auc import auroc
+from src.registry import load_registry
+from src.results.bootstrap_pickle import FILE_NAME
+from src.results.checks import table_keys
+from src.results.database import ResultsError, open_results
+from src.results.extraction import ExtractionError, extract
+from src.results.publishing import PublishingError, new_version
+from src.results.selection import SelectionError
+
+CAT, XGB, LOG = (("simple", "LOF", "linear", name) for name in ("CatBoost", "XGBoost", "LogisticRegression"))
+AGE = ("age", "none", "none", "LogisticRegression")
+NO_AGE = ("age", "none", "none", "CatBoost")
+
+
+@pytest.fixture
+def store(tmp_path):
+    return FakeStore(tmp_path / "mlruns")
+
+
+@pytest.fixture
+def build(store, tmp_path):
+    """Extract the store and answer queries about the result."""
+
+    def run(*queries, **options):
+        summary = extract(store.root, tmp_path / "results.db", progress=False, **options)
+        with open_results(summary.path) as database:
+            return summary, *[database.query(sql).to_dict("records") for sql in queries]
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    """A store with one of everything, extracted."""
+    folder = tmp_path_factory.mktemp("full")
+    store = FakeStore(folder / "mlruns")
+    links = store.stages("simple", "LOF", "linear")
+    store.sweep([CAT, XGB, LOG])
+    store.combination(CAT, 1, tags=links)
+    store.combination(XGB, 1, tags=links)
+    store.failed(LOG)
+    store.combination(AGE, 2, kind="baseline", tags={"featurization_run_id": "none"})
+    no_ages = {"kind": "baseline", "cohort_hash": COHORT_HASH, "reason": "no ages"}
+    store.run(params=dict(zip(FACTORS, NO_AGE, strict=True)), tags=no_ages)
+    summary = extract(store.root, folder / "results.db", progress=False)
+    with open_results(folder / "results.db") as database:
+        yield summary, database
+
+
+def test_every_column_is_filled_by_something(full):
+    _, database = full
+    columns = database.query(
+        "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal "
+        "AND table_name IN (SELECT table_name FROM duckdb_tables())"
+    )
+    empty = [
+        f"{table}.{column}"
+        for table, column in columns.itertuples(index=False)
+        if database.query(f'SELECT count("{column}") AS n FROM {table}')["n"][0] == 0
+    ]
+    assert len(columns) > 200
+    assert empty == []
+
+
+def test_every_table_column_and_view_has_a_comment_and_every_table_a_key(full):
+    _, database = full
+    bare = database.query(
+        "SELECT table_name || '.' || column_name AS name FROM duckdb_columns() "
+        "WHERE NOT internal AND comment IS NULL AND table_name IN (SELECT table_name FROM duckdb_tables()) "
+        "UNION ALL SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment IS NULL"
+    )
+    assert bare["name"].tolist() == []
+    keys = table_keys(database._connection)
+    assert len(keys) == 23
+    assert keys["metric_estimates"] == ["run_id", "metric", "estimator"]
+
+
+def test_the_file_can_be_opened_by_duckdb_1_2(full):
+    _, database = full
+    tags = database.query("SELECT tags FROM duckdb_databases() WHERE NOT internal")["tags"][0]
+    assert tags["storage_version"] == "v1.2.0+"
+
+
+def test_views_show_the_grid_and_what_is_missing(full):
+    _, database = full
+    board = database.query("SELECT * FROM v_leaderboard")
+    assert board["rank"].tolist() == [1, 1]  # the same predictions
+    assert set(board["n_missing_cells"]) == {1}
+    assert set(board["outlier_display"]) == {"LOF"}
+    heat = database.query("SELECT * FROM v_heatmap WHERE metric = 'auroc' ORDER BY classifier")
+    assert heat["status"].tolist() == ["finished", "failed", "finished"]
+    assert heat["value"].isna().tolist() == [False, True, False]
+    forest = database.query("SELECT * FROM v_forest WHERE stage = 'outlier' AND metric = 'brier'")
+    assert forest["rank_in_method"].tolist() == [1, 2]
+    assert forest["method_mean"].tolist() == pytest.approx(forest["estimate"].tolist())
+    assert len(database.query("SELECT * FROM v_coverage")) == 3
+
+
+def test_metrics_are_those_of_the_stored_predictions(full):
+    _, database = full
+    counts, p, _ = predictions(1)
+    left_out = counts == 0
+    rows = database.query(
+        "SELECT i.auroc, i.n_left_out FROM iteration_metrics i JOIN runs USING (run_id) "
+        "WHERE classifier = 'CatBoost' ORDER BY iteration"
+    )
+    by_iteration = [float(auroc(Y[out], p[b][out])) for b, out in enumerate(left_out)]
+    assert rows["auroc"].tolist() == pytest.approx(by_iteration, nan_ok=True)
+    assert rows["n_left_out"].tolist() == left_out.sum(axis=1).tolist()
+    headline = database.query("SELECT * FROM essential_metrics WHERE classifier = 'CatBoost'").iloc[0]
+    assert headline["auroc"] == pytest.approx(np.mean(by_iteration))
+    assert headline["auroc_lo"] < headline["auroc"] < headline["auroc_hi"]
+    assert (headline["n_iterations"], headline["n_subjects"], headline["n_cases"]) == (N_ITERATIONS, 50, 20)
+
+
+def test_predictions_are_means_over_the_iterations_that_left_a_recording_out(full):
+    _, database = full
+    counts, p, apparent = predictions(1)
+    rows = database.query(
+        "SELECT p.* FROM predictions p JOIN runs USING (run_id) WHERE classifier = 'CatBoost'"
+    ).set_index("recording_code")
+    for i, code in enumerate(CODES):
+        values = p[counts[:, i] == 0, i].astype(float)
+        assert rows.loc[code, "p_oob"] == pytest.approx(values.mean())
+        assert rows.loc[code, "p_oob_sd"] == pytest.approx(values.std(ddof=1))
+        assert rows.loc[code, "n_oob"] == len(values)
+        assert rows.loc[code, "p_apparent"] == pytest.approx(float(apparent[i]))
+        assert rows.loc[code, "y"] == Y[i]
+
+
+def test_stage_runs_fill_quality_examples_and_features(full):
+    _, database = full
+    quality = database.query("SELECT * FROM outlier_quality ORDER BY artefact_type")
+    assert quality["artefact_type"].tolist() == ["all", "blink"]
+    assert quality["tp"].tolist() == [8, 6]
+    assert quality["fp"].isna().tolist() == [False, True]
+    assert quality["duration_s"].tolist() == [1.5, 1.5]
+    imputed = database.query("SELECT * FROM imputation_quality").iloc[0]
+    assert (imputed["mae"], imputed["unit"], imputed["evaluated_on"]) == (0.1, "mm", "held-out")
+    example = database.query("SELECT * FROM example_imputations ORDER BY sample")
+    assert example["missing"].tolist() == [False, True, True, False]
+    assert example["sd"].isna().tolist() == [True, False, False, True]
+    raw = database.query("SELECT raw FROM example_recordings ORDER BY sample")["raw"]
+    assert raw.tolist() == pytest.approx([5.0, np.nan, 9.0, 5.1], nan_ok=True)
+    light = database.query("SELECT * FROM example_light ORDER BY colour")
+    assert light[["colour", "onset_s", "offset_s"]].values.tolist() == [["blue", 0.5, 1.0], ["red", 1.2, 1.6]]
+    values = database.query("SELECT * FROM feature_values ORDER BY recording_code, feature")
+    assert len(values) == 2 * len(CODES)
+    assert values["value"][:4].tolist() == pytest.approx([np.nan, 1.0, 2.0, 3.0], nan_ok=True)
+    assert database.query("SELECT n_unusable FROM runs WHERE classifier = 'XGBoost'")["n_unusable"][0] == 1
+
+
+def test_provenance_says_where_it_all_comes_from(full):
+    _, database = full
+    row = database.query("SELECT * FROM provenance").iloc[0]
+    assert row["source"] == "synthetic"
+    assert row["tracking_store"] == "mlruns folder"
+    assert row["sweep_id"] == "sweep-1"
+    assert (row["cohort_hash"], row["resample_id"]) == (COHORT_HASH, RESAMPLE_ID)
+    assert (row["n_cases"], row["n_controls"], row["n_unlabelled"]) == (20, 30, len(UNLABELLED))
+    assert row["n_recordings"] == 50 + len(UNLABELLED)
+    assert row["prevalence_study"] == 0.4
+    assert json.loads(row["package_versions"]) == {"numpy": "2"}
+    assert not row["foreign"]
+
+
+def test_the_dictionaries_are_the_registry(full):
+    _, database = full
+    registry = load_registry()
+    methods = database.query("SELECT stage, name FROM methods")
+    assert set(methods.itertuples(index=False, name=None)) == set(registry.methods)
+    assert set(database.query("SELECT name FROM metrics")["name"]) == set(registry.metrics)
+
+
+def test_a_baseline_stands_apart_and_without_ages_says_so(full):
+    _, database = full
+    rows = database.query("SELECT classifier, auroc, reason FROM baseline_metrics ORDER BY reason")
+    assert rows["classifier"].tolist() == ["CatBoost", "LogisticRegression"]
+    assert rows["reason"].isna().tolist() == [False, True]
+    assert rows["auroc"].isna().tolist() == [True, False]
+    assert "age" not in set(database.query("SELECT featurization FROM essential_metrics")["featurization"])
+    assert "age" not in set(database.query("SELECT featurization FROM coverage")["featurization"])
+
+
+def test_identical_predictions_are_reported(full):
+    summary, database = full
+    pairs = database.query(
+        "SELECT a.classifier AS a, b.classifier AS b FROM identical_predictions "
+        "JOIN runs a ON a.run_id = run_id_a JOIN runs b ON b.run_id = run_id_b"
+    )
+    assert pairs.values.tolist() == [["CatBoost", "XGBoost"]]
+    assert "identical predictions" in summary.text()
+
+
+def test_the_database_is_read_only(full):
+    _, database = full
+    with pytest.raises(duckdb.InvalidInputException, match="read-only"):
+        database.query("DELETE FROM runs")
+
+
+def test_the_newest_of_the_same_combination_counts(store, build):
+    old = store.combination(CAT, 1)
+    new = store.combination(CAT, 2)
+    _, runs, excluded = build("FROM runs", "FROM excluded_runs")
+    assert [row["run_id"] for row in runs] == [new.name]
+    assert [(row["run_id"], row["reason"]) for row in excluded] == [(old.name, "superseded")]
+
+
+def test_an_older_run_stands_in_for_a_broken_newer_one(store, build):
+    old = store.combination(CAT, 1)
+    new = store.combination(CAT, 2)
+    file = new / "artifacts" / FILE_NAME
+    file.write_bytes(file.read_bytes()[:1000])
+    summary, runs, excluded, coverage = build("FROM runs", "FROM excluded_runs", "FROM coverage")
+    assert [row["run_id"] for row in runs] == [old.name]
+    assert [(row["run_id"], row["reason"]) for row in excluded] == [(new.name, "rejected")]
+    assert "truncated" in excluded[0]["detail"]
+    assert coverage[0]["status"] == "finished"
+    assert summary.n_rejected == 1
+
+
+def test_other_cohorts_and_resamples_stay_out_and_can_be_chosen(store, build):
+    store.combination(CAT, 1, tags={"cohort_hash": "feed"}, cohort_hash="feed")
+    store.combination(CAT, 1, tags={"resample_id": "other"}, resample_id="other")
+    store.combination(XGB, 1)
+    _, excluded = build("FROM excluded_runs ORDER BY run_id")
+    assert [row["reason"] for row in excluded] == ["other cohort", "other resamples"]
+    _, provenance = build("FROM provenance", cohort="fe")
+    assert provenance[0]["cohort_hash"] == "feed"
+    with pytest.raises(SelectionError, match="no cohort 'abc'; there is: feed, c0ffee"):
+        build(cohort="abc")
+
+
+def test_the_newest_sweep_chooses_the_cohort_and_another_can_be_named(store, build):
+    other = {"cohort_hash": "feed"}
+    store.sweep([CAT], "first", "quick", tags=other)
+    store.combination(CAT, 1, tags=other, cohort_hash="feed")
+    store.sweep([CAT, XGB], "second", "default")
+    store.combination(CAT, 1)
+    store.combination(XGB, 2, tags=other, cohort_hash="feed")  # newer, but of the older sweep's cohort
+    summary, coverage = build("FROM coverage ORDER BY classifier")
+    assert summary.cohort_hash == COHORT_HASH
+    assert [row["status"] for row in coverage] == ["finished", "missing"]
+    for text in ("first", "fir", "quick"):
+        assert build(sweep=text)[0].cohort_hash == "feed"
+    with pytest.raises(SelectionError, match=r"'third'; there is: first \(quick\), second \(default\)"):
+        build(sweep="third")
+
+
+def test_coverage_tells_failed_missing_and_unplanned_apart(store, build):
+    store.sweep([CAT, XGB])
+    store.combination(LOG, 1)  # run by hand
+    failed = store.failed(CAT, "imputation", "no\nmemory")
+    _, coverage, excluded = build("FROM coverage ORDER BY classifier", "FROM excluded_runs")
+    assert [(row["classifier"], row["status"]) for row in coverage] == [
+        ("CatBoost", "failed"), ("LogisticRegression", "finished"), ("XGBoost", "missing"),
+    ]  # fmt: skip
+    assert coverage[0]["failed_stage"] == "imputation"
+    assert coverage[0]["reason"] == "ValueError: no memory"
+    assert coverage[0]["run_id"] == failed.name
+    assert not any(row["inferred"] for row in coverage)
+    assert [row["reason"] for row in excluded] == ["failed"]
+
+
+def test_a_failure_repaired_later_is_finished(store, build):
+    store.failed(CAT)
+    store.combination(CAT, 1)
+    _, coverage, excluded = build("FROM coverage", "FROM excluded_runs")
+    assert [row["status"] for row in coverage] == ["finished"]
+    assert [row["reason"] for row in excluded] == ["failed"]
+
+
+def test_without_a_plan_coverage_is_the_product_of_the_levels_seen(store, build):
+    store.combination(("simple", "LOF", "linear", "CatBoost"), 1)
+    store.combination(("simple", "SubPCA", "linear", "XGBoost"), 2)
+    _, coverage = build("FROM coverage ORDER BY outlier_method, classifier")
+    assert [(row["outlier_method"], row["classifier"], row["status"]) for row in coverage] == [
+        ("LOF", "CatBoost", "finished"), ("LOF", "XGBoost", "missing"),
+        ("SubPCA", "CatBoost", "missing"), ("SubPCA", "XGBoost", "finished"),
+    ]  # fmt: skip
+    assert all(row["inferred"] for row in coverage)
+
+
+def test_unfinished_runs_are_listed(store, build):
+    store.combination(CAT, 1)
+    tags = {"kind": "combination", "cohort_hash": COHORT_HASH, "resample_id": RESAMPLE_ID}
+    params = dict(zip(FACTORS, XGB, strict=True))
+    store.run(params=params, tags=tags, status="RUNNING")
+    store.run(params=params, tags=tags, status="KILLED")
+    _, excluded = build("FROM excluded_runs")
+    assert [row["reason"] for row in excluded] == ["unfinished", "unfinished"]
+
+
+@pytest.mark.parametrize("name", ["Robert'); DROP TABLE runs;--", "<script>alert(1)</script>", 'a"b', "x\ny"])
+def test_methods_that_are_not_in_the_registry_are_rejected_whatever_they_are_called(store, build, name):
+    store.combination(CAT, 1)
+    store.combination((*CAT[:3], name), 2)
+    summary, runs, excluded = build("FROM runs", "FROM excluded_runs")
+    assert len(runs) == 1
+    assert "classifier" in excluded[0]["detail"]
+    assert "not in the registry" in excluded[0]["detail"]
+    assert summary.n_rejected == 1
+
+
+def test_values_that_do_not_follow_from_the_predictions_are_rejected(store, build):
+    honest = own_results({})
+    store.combination(CAT, 1)
+    store.combination(XGB, 0, auroc=[honest["auroc"][0] + 2e-6, *honest["auroc"][1:]])
+    store.combination(LOG, 0, brier=[value + 5e-7 for value in honest["brier"]])  # within the tolerance
+    _, runs, excluded = build("FROM runs ORDER BY classifier", "FROM excluded_runs")
+    assert [row["classifier"] for row in runs] == ["CatBoost", "LogisticRegression"]
+    assert "iteration 0 stores auroc" in excluded[0]["detail"]
+
+
+def test_a_run_with_other_subjects_than_the_rest_is_taken_out(store, build):
+    odd = store.combination(CAT, 1, subject_codes=[f"X{code}" for code in CODES])
+    store.combination(XGB, 2)
+    store.combination(LOG, 3)
+    _, runs, excluded, coverage, rows = build(
+        "FROM runs", "FROM excluded_runs", "FROM coverage WHERE classifier = 'CatBoost'",
+        f"SELECT run_id FROM predictions WHERE run_id = '{odd.name}'",
+    )  # fmt: skip
+    assert len(runs) == 2
+    assert [row["run_id"] for row in excluded] == [odd.name]
+    assert coverage[0]["status"] == "missing"
+    assert rows == []
+
+
+def test_mixed_sources_are_refused(store, build):
+    store.combination(CAT, 1)
+    store.combination(XGB, 2, tags={"source": "measured"}, source="measured")
+    with pytest.raises(ExtractionError, match=r"mixed sources \(measured, synthetic\)"):
+        build()
+
+
+def test_a_store_of_another_program_gives_a_database_with_gaps(store, build):
+    store.foreign(CAT, foreign_results(1))
+    store.foreign(XGB, foreign_results(2))
+    factors = dict(zip(FACTORS, LOG, strict=True))
+    store.foreign(None, foreign_results(3) | {"factors": factors})
+    store.foreign(None, foreign_results(4))
+    store.run(params={"learning_rate": "1"})  # no combination at all
+    _, provenance, essential, excluded, codes = build(
+        "FROM provenance", "FROM essential_metrics", "FROM excluded_runs",
+        "SELECT DISTINCT recording_code FROM predictions ORDER BY 1",
+    )  # fmt: skip
+    assert provenance[0]["foreign"]
+    assert provenance[0]["source"] == "unstated"
+    assert len(essential) == 3
+    assert [row["reason"] for row in excluded] == ["rejected"]
+    assert "no factors" in excluded[0]["detail"]
+    assert [row["recording_code"] for row in codes] == sorted(CODES)
+
+
+def test_foreign_and_own_runs_give_the_same_numbers(store, build, tmp_path):
+    store.combination(CAT, 1)
+    (own,) = build("SELECT * EXCLUDE (run_id) FROM essential_metrics")[1]
+    other = FakeStore(tmp_path / "other")
+    other.foreign(CAT, foreign_results(1))
+    extract(other.root, tmp_path / "other.db", progress=False)
+    with open_results(tmp_path / "other.db") as database:
+        (foreign,) = database.query("SELECT * EXCLUDE (run_id) FROM essential_metrics").to_dict("records")
+    for name, value in own.items():
+        assert foreign[name] == (value if isinstance(value, str) else pytest.approx(value, nan_ok=True))
+
+
+def test_one_odd_foreign_run_does_not_displace_the_others(store, build):
+    store.foreign(CAT, foreign_results(1))
+    store.foreign(XGB, foreign_results(2))
+    flipped = foreign_results(3)
+    flipped["y_true"] = [[1 - y for y in row] for row in flipped["y_true"]]
+    odd = store.foreign(LOG, flipped)
+    _, excluded = build("FROM excluded_runs")
+    assert [(row["run_id"], row["reason"]) for row in excluded] == [(odd.name, "other cohort")]
+
+
+def test_a_malicious_pickle_is_listed_and_the_rest_goes_in(store, build, tmp_path):
+    class Call:
+        def __reduce__(self):
+            return os.system, (f"touch {tmp_path / 'touched'}",)
+
+    store.foreign(CAT, foreign_results(1))
+    store.foreign(XGB, foreign_results(2) | {"y_true": Call()})
+    _, runs, excluded = build("FROM runs", "FROM excluded_runs")
+    assert len(runs) == 1
+    assert "asks for posix.system" in excluded[0]["detail"]
+    assert not (tmp_path / "touched").exists()
+
+
+def test_a_damaged_stage_run_is_listed_and_the_combinations_go_in(store, build):
+    links = store.stages("simple", "LOF", "linear")
+    store.combination(CAT, 1, tags=links)
+    (store.root / "2" / links["imputation_run_id"] / "artifacts" / "examples.npz").write_bytes(b"PK no")
+    _, runs, excluded, quality = build("FROM runs", "FROM excluded_runs", "FROM imputation_quality")
+    assert len(runs) == 1
+    assert [row["run_id"] for row in excluded] == [links["imputation_run_id"]]
+    assert "examples.npz is damaged" in excluded[0]["detail"]
+    assert len(quality) == 1
+
+
+def test_quality_comes_from_the_stage_run_the_combinations_rest_on(store, build):
+    links = store.stages("simple", "LOF", "linear")
+    store.stages("simple", "LOF", "linear")  # newer, other parameters, used by nothing
+    store.combination(CAT, 1, tags=links)
+    _, quality = build("FROM outlier_quality")
+    assert {row["run_id"] for row in quality} == {links["outlier_run_id"]}
+
+
+def test_counts_that_do_not_add_up_stop_the_extraction_and_the_old_database_stays(store, build, tmp_path):
+    links = store.stages("simple", "LOF", "linear")
+    store.combination(CAT, 1, tags=links)
+    build()
+    before = (tmp_path / "results.db").read_bytes()
+    quality = store.root / "1" / links["outlier_run_id"] / "artifacts" / "quality.json"
+    quality.write_text(quality.read_text().replace('"tp": 8', '"tp": 7'))
+    with pytest.raises(ExtractionError, match="detections add up"):
+        build()
+    assert (tmp_path / "results.db").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".results.db.lock", "mlruns", "results.db"]
+
+
+def test_nothing_to_extract_says_what_there_is(store, build):
+    with pytest.raises(SelectionError, match="no finished combination"):
+        build()
+    store.failed(CAT)
+    with pytest.raises(SelectionError, match="1 FAILED"):
+        build()
+    broken = store.combination(CAT, 1)
+    (broken / "artifacts" / FILE_NAME).write_bytes(b"")
+    with pytest.raises(ExtractionError, match=r"no combination can be used; run .* truncated"):
+        build()
+
+
+def test_a_file_that_is_no_results_database_is_never_replaced(store, tmp_path):
+    store.combination(CAT, 1)
+    target = tmp_path / "cohort.duckdb"
+    with duckdb.connect(str(target)) as connection:
+        connection.execute("CREATE TABLE train AS SELECT 1 AS x")
+    with pytest.raises(PublishingError, match="is no results database"):
+        extract(store.root, target, progress=False)
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(PublishingError, match="is no results database"):
+        extract(store.root, tmp_path / "notes.txt", progress=False)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_what_a_killed_extraction_left_is_removed_by_the_next(store, build, tmp_path):
+    store.combination(CAT, 1)
+    body = (
+        "import sys, time; from pathlib import Path; from src.results.publishing import new_version\n"
+        "with new_version(Path(sys.argv[1])) as draft:\n"
+        "    draft.write_bytes(b'half'); print('building', flush=True); time.sleep(60)\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", body, str(tmp_path / "results.db")], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout.readline() == "building\n"
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    assert len(list(tmp_path.glob(".results.db.*.building"))) == 1
+    assert not (tmp_path / "results.db").exists()
+    (_, runs) = build("FROM runs")
+    assert len(runs) == 1
+    assert list(tmp_path.glob(".results.db.*.building*")) == []
+
+
+def test_two_extractions_at_once_take_turns(tmp_path):
+    body = (
+        "import sys, time; from pathlib import Path; from src.results.publishing import new_version\n"
+        "with new_version(Path(sys.argv[1])) as draft:\n"
+        "    print(time.monotonic(), flush=True); time.sleep(0.3)\n"
+        "    draft.write_bytes(b''); draft.unlink()\n"
+        "    import shutil; shutil.copy(sys.argv[2], draft)\n"
+    )
+    from src.results.builder import new_results
+
+    with new_results(tmp_path / "empty.db"):
+        pass
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", body, str(tmp_path / "results.db"), str(tmp_path / "empty.db")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    started = sorted(float(child.communicate()[0]) for child in children)
+    assert [child.returncode for child in children] == [0, 0]
+    assert started[1] - started[0] >= 0.3
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(store, tmp_path):
+    store.combination(CAT, 1)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(PublishingError, match="cannot be written"), new_version(tmp_path / "file" / "r.db"):
+        pass
+
+
+def test_a_missing_database_names_the_command_that_builds_it(tmp_path):
+    with (
+        pytest.raises(ResultsError, match=r"extract_results\.py --db .*none\.db"),
+        open_results(tmp_path / "none.db"),
+    ):
+        pass
+    with duckdb.connect(str(tmp_path / "other.db")) as connection:
+        connection.execute("CREATE TABLE x AS SELECT 1 AS x")
+    with pytest.raises(ResultsError, match="no table provenance"), open_results(tmp_path / "other.db"):
+        pass
+
+
+def test_time_is_told(store, build):
+    store.combination(CAT, 1)
+    before = time.perf_counter()
+    summary, *_ = build()
+    assert 0 < summary.seconds <= time.perf_counter() - before

@@ -1,0 +1,133 @@
+import shutil
+import time
+
+import pytest
+from fake_store import FakeStore
+
+from src.results.safe_pickle import RejectedRun
+from src.results.stores import open_store, read_artifact
+from src.tracking import Record, Tracking, TrackingError
+
+
+@pytest.fixture
+def store(tmp_path):
+    return FakeStore(tmp_path / "mlruns")
+
+
+def test_a_folder_of_plain_files_is_read_without_mlflow(store):
+    folder = store.run(
+        params={"outlier_method": "LOF", "outlier.n": "5"},
+        tags={"kind": "combination", "mlflow.user": "somebody"},
+        metrics={"duration_s": 2.5, "test/auroc": 0.75},
+    )
+    (run,) = open_store(store.root).runs
+    assert run.run_id == folder.name
+    assert run.experiment == "PLR_Classification"
+    assert run.status == "FINISHED"
+    assert run.params == {"outlier_method": "LOF", "outlier.n": "5"}
+    assert run.tags == {"kind": "combination"}
+    assert run.metrics == {"duration_s": 2.5, "test/auroc": 0.75}
+    assert run.end_time - run.start_time == 500
+
+
+def test_the_newest_value_of_a_metric_counts(store):
+    folder = store.run(metrics={"duration_s": 1.0})
+    (folder / "metrics" / "duration_s").write_text("1 1.0 0\n2 7.5 1\n")
+    assert open_store(store.root).runs[0].metrics == {"duration_s": 7.5}
+
+
+def test_artifacts_lie_beside_the_run_wherever_the_store_was_written(store, tmp_path):
+    store.run()
+    moved = tmp_path / "elsewhere" / "copy"
+    shutil.move(store.root, moved)
+    for uri in (moved, str(moved), moved.as_uri()):
+        opened = open_store(uri)
+        assert opened.kind == "mlruns folder"
+        assert opened.artifacts(opened.runs[0]).parent.parent.parent == moved
+
+
+def test_the_folder_above_mlruns_is_understood(store):
+    store.run()
+    assert len(open_store(store.root.parent).runs) == 1
+
+
+def test_deleted_runs_and_hidden_folders_are_not_read(store):
+    folder = store.run()
+    text = (folder / "meta.yaml").read_text()
+    (folder / "meta.yaml").write_text(text.replace('"active"', '"deleted"'))
+    shutil.copytree(store.root / "4", store.root / ".trash" / "4")
+    assert open_store(store.root).runs == []
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "missing"), ("status: [", "damaged"), ("just text", "damaged"), ("x" * 2**21, "more than")],
+)
+def test_a_run_with_a_damaged_description_is_listed(store, content, reason):
+    folder = store.run()
+    store.run()
+    (folder / "meta.yaml").unlink()
+    if content is not None:
+        (folder / "meta.yaml").write_text(content)
+    opened = open_store(store.root)
+    assert len(opened.runs) == 1
+    assert list(opened.unreadable) == [folder.name]
+    assert reason in opened.unreadable[folder.name]
+
+
+def test_links_out_of_the_store_are_not_followed(store, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("password")
+    folder = store.run(params={"a": "1"})
+    (folder / "params" / "b").symlink_to(secret)
+    (folder / "artifacts" / "bootstrap_results.pkl").symlink_to(secret)
+    (store.root / "4" / ("f" * 32)).symlink_to(folder)
+    opened = open_store(store.root)
+    (run,) = opened.runs
+    assert run.params == {"a": "1"}
+    with pytest.raises(RejectedRun, match="link out of"):
+        read_artifact(opened.artifacts(run), "bootstrap_results.pkl")
+
+
+def test_an_artifact_name_cannot_climb_out(store, tmp_path):
+    folder = store.run()
+    (folder / "secret.txt").write_text("x")
+    with pytest.raises(RejectedRun, match="link out of"):
+        read_artifact(folder / "artifacts", "../secret.txt")
+
+
+def test_no_store_is_one_clear_sentence(tmp_path):
+    with pytest.raises(TrackingError, match="there is no store"):
+        open_store(tmp_path / "nothing.db")
+    with pytest.raises(TrackingError, match="no mlruns folder"):
+        open_store(tmp_path)
+
+
+def test_an_mlflow_store_is_read_by_address_and_by_path_also_when_moved(empty_store, tmp_path):
+    (tmp_path / "old").mkdir()
+    shutil.copy(empty_store, tmp_path / "old" / "mlflow.db")
+    uri = f"sqlite:///{tmp_path / 'old' / 'mlflow.db'}"
+    tracking = Tracking(uri, ("PLR_Classification",))
+    written = tracking.log(
+        Record(
+            "PLR_Classification",
+            "name",
+            {"classifier": "CatBoost"},
+            {"kind": "combination"},
+            {"duration_s": 1.0},
+            lambda folder: (folder / "note.txt").write_text("here"),
+            time.time(),
+        )
+    )
+    for address in (uri, tmp_path / "old" / "mlflow.db"):
+        opened = open_store(address)
+        assert opened.kind == "sqlite"
+        assert opened.runs == [written]
+        assert (opened.artifacts(opened.runs[0]) / "note.txt").read_text() == "here"
+
+    (tmp_path / "old").rename(tmp_path / "new")
+    moved = open_store(tmp_path / "new" / "mlflow.db")
+    with pytest.raises(RejectedRun, match="--artifact-root"):
+        moved.artifacts(moved.runs[0])
+    found = open_store(tmp_path / "new" / "mlflow.db", tmp_path / "new" / "mlartifacts")
+    assert (found.artifacts(found.runs[0]) / "note.txt").read_text() == "here"
