@@ -35,7 +35,7 @@ demo: setup ## Cohort, sweep of 36 combinations, database, figures, report
 	@echo "  .venv/bin/mlflow ui --backend-store-uri sqlite:///mlflow.db      every run"
 
 test: setup ## All tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: setup ## Style, types, and who may import whom
 	$(BIN)/ruff check .

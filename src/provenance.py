@@ -14,8 +14,9 @@ _ROOT = Path(__file__).resolve().parents[1]
 
 @cache
 def package_versions() -> dict[str, str]:
-    """Return the versions of Python and of every installed package the project asks for."""
-    wanted = [re.match(r"[\w.-]+", line) for line in metadata.requires("foundation-plr") or []]
+    """Return the versions of Python and of every installed package that can influence a result."""
+    lines = [line for line in metadata.requires("foundation-plr") or [] if 'extra == "dev"' not in line]
+    wanted = [re.match(r"[\w.-]+", line) for line in lines]
     installed = {d.name.lower(): d.version for d in metadata.distributions()}
     found = {m[0]: installed[m[0].lower()] for m in wanted if m and m[0].lower() in installed}
     return {"python": platform.python_version()} | found

@@ -1,0 +1,72 @@
+"""Methods that show what the pipeline hands to a method, and methods that break their contract."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from src.imputation.imputed import Imputed
+
+calls: list[tuple] = []
+
+
+class Watcher:
+    """A detector that flags nothing and remembers the cohorts it saw."""
+
+    def fit(self, cohort):
+        calls.append(("fit", cohort))
+        return self
+
+    def detect(self, cohort):
+        calls.append(("detect", cohort))
+        return np.zeros(cohort.pupil.shape, dtype=bool)
+
+
+class TruthWatcher(Watcher):
+    needs_truth = True
+
+
+class Everything(Watcher):
+    """A detector that leaves no sample of the first recording."""
+
+    def detect(self, cohort):
+        mask = np.zeros(cohort.pupil.shape, dtype=bool)
+        mask[0] = True
+        return mask
+
+
+class Raises(Watcher):
+    def fit(self, cohort):
+        calls.append(("fit", cohort))
+        raise RuntimeError("this detector\nnever works")
+
+
+class WrongShape(Watcher):
+    def detect(self, cohort):
+        return np.zeros(3, dtype=bool)
+
+
+class Constant:
+    """An imputer; the offset, if any, breaks the observed samples."""
+
+    def __init__(self, value: float = 3.0, offset: float = 0.0) -> None:
+        self.value, self.offset = value, offset
+
+    def fit(self, pupil, missing):
+        calls.append(("fit imputer", pupil.shape))
+        return self
+
+    def impute(self, pupil, missing, truth=None):
+        calls.append(("truth", truth))
+        return Imputed(np.where(missing, self.value, pupil + self.offset))
+
+
+class MeanSize:
+    """A featuriser: mean pupil size."""
+
+    def fit(self, pupil, cohort):
+        calls.append(("fit features", cohort))
+        return self
+
+    def transform(self, pupil, cohort):
+        return pd.DataFrame({"mean_mm": pupil.mean(axis=1)})

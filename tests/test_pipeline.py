@@ -1,0 +1,265 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import dummy_methods
+import numpy as np
+import pytest
+
+from src import stage_files
+from src.cohort.file import read_cohort, write_cohort
+from src.cohort.synthetic import generate
+from src.combination import CohortCard, Combination, Step
+from src.pipeline import Pipeline, open_tracking, run_combination
+from src.results.bootstrap_pickle import load
+from src.tracking import list_runs
+
+
+@pytest.fixture(scope="module")
+def few_unlabelled(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("cohort") / "few.duckdb"
+    write_cohort(generate(n_recordings=30, n_controls=10, n_glaucoma=8, seed=1), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def many_unlabelled(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("cohort") / "many.duckdb"
+    write_cohort(generate(n_recordings=65, n_controls=8, n_glaucoma=7, seed=2), path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def forget_calls():
+    dummy_methods.calls.clear()
+
+
+def card_of(path: Path) -> CohortCard:
+    cohort, _ = read_cohort(path)
+    return CohortCard(path, cohort.content_hash, cohort.source, cohort.unit, cohort.subjects)
+
+
+def step(stage: str, target: str, **parameters) -> Step:
+    return Step(stage, target.rpartition(".")[2], target, parameters)
+
+
+@pytest.fixture
+def combination(few_unlabelled, tracking_uri) -> Combination:
+    steps = {
+        "outlier": step("outlier", "dummy_methods.Watcher"),
+        "imputation": step("imputation", "dummy_methods.Constant"),
+        "features": step("features", "dummy_methods.MeanSize"),
+        "classifier": step("classifier", "src.classifiers.logistic_regression.LogisticRegression"),
+    }
+    return Combination(
+        "combination", steps, card_of(few_unlabelled), 12, 3, 1, tracking_uri, None, "s1", "a: 1"
+    )
+
+
+def with_step(combination: Combination, stage: str, target: str, **parameters) -> Combination:
+    return replace(combination, steps={**combination.steps, stage: step(stage, target, **parameters)})
+
+
+def kinds() -> list[str]:
+    return [call[0] for call in dummy_methods.calls]
+
+
+def seen(kind: str):
+    return next(call[1] for call in dummy_methods.calls if call[0] == kind)
+
+
+def test_methods_see_no_subjects_and_no_truth(combination):
+    assert run_combination(combination)["state"] == "finished"
+    for kind in ("fit", "detect", "fit features"):
+        cohort = seen(kind)
+        assert np.isnan(cohort.labels).all()
+        assert cohort.subjects[["age", "severity", "split", "eye"]].isna().all(axis=None)
+        assert not cohort.subjects["code"].str.match("[HGU][0-9]").any()
+        assert (cohort.truth_mask, cohort.truth_pupil, cohort.artefact_type) == (None, None, None)
+    assert seen("truth") is None
+
+
+def test_only_methods_that_need_the_truth_get_it(combination):
+    run_combination(with_step(combination, "outlier", "dummy_methods.TruthWatcher"))
+    assert seen("fit").has_truth
+    assert seen("fit features").has_truth is False
+
+
+def test_fitted_on_recordings_without_diagnosis_where_there_are_enough(combination, many_unlabelled):
+    assert Pipeline(combination, open_tracking(combination), print).fit_on == "all"
+    combination = replace(combination, cohort=card_of(many_unlabelled))
+    status = run_combination(combination)
+    assert (len(seen("fit")), len(seen("detect")), seen("fit imputer")[0]) == (50, 65, 50)
+    runs = {run.run_id: run for run in list_runs(combination.tracking_uri)}
+    final = runs[status["run_id"]]
+    assert final.tags["fit_on"] == "unlabelled"
+    assert runs[final.tags["outlier_run_id"]].tags["evaluated_on"] == "held-out"
+
+
+def test_a_second_run_computes_nothing(combination):
+    first = run_combination(combination)
+    dummy_methods.calls.clear()
+    second = run_combination(combination)
+    assert (first["state"], second["state"]) == ("finished", "reused")
+    assert first["run_id"] == second["run_id"]
+    assert dummy_methods.calls == []
+
+
+def test_stages_are_shared_by_combinations(combination):
+    run_combination(combination)
+    dummy_methods.calls.clear()
+    run_combination(with_step(combination, "classifier", "src.classifiers.xgboost.XGBoost", n_trees=3))
+    assert dummy_methods.calls == []
+    run_combination(with_step(combination, "imputation", "dummy_methods.Constant", value=4.0))
+    assert kinds() == ["fit imputer", "truth", "fit features"]
+    names = [run.experiment for run in list_runs(combination.tracking_uri)]
+    counts = {n: names.count(f"PLR_{n}") for n in ("OutlierDetection", "Imputation", "Classification")}
+    assert counts == {"OutlierDetection": 1, "Imputation": 2, "Classification": 3}
+
+
+def test_what_is_logged(combination):
+    status = run_combination(combination)
+    runs = {run.run_id: run for run in list_runs(combination.tracking_uri)}
+    run = runs[status["run_id"]]
+    assert run.run_name == "MeanSize__Watcher__Constant__LogisticRegression"
+    factors = {"featurization", "outlier_method", "imputation_method", "classifier"}
+    assert factors <= set(run.params)
+    assert {run.tags[f"{s}_run_id"] for s in ("outlier", "imputation", "featurization")} < set(runs)
+    folder = open_tracking(combination).artifacts(run)
+    results = load(folder / "bootstrap_results.pkl")
+    assert results["cohort_hash"] == combination.cohort.content_hash
+    assert results["resample_id"] == run.tags["resample_id"]
+    assert np.mean(results["auroc"]) == pytest.approx(run.metrics["test_auroc"])
+    assert np.mean(results["brier"]) == pytest.approx(run.metrics["test_brier"])
+    assert (folder / "config.yaml").read_text() == "a: 1"
+
+
+def test_the_number_of_workers_does_not_change_a_prediction(combination, tmp_path):
+    one = run_combination(combination)
+    two = run_combination(
+        replace(combination, n_jobs=2, tracking_uri=f"sqlite:///{tmp_path / 'b' / 'mlflow.db'}")
+    )
+    assert two["state"] == "finished"
+    pickles = [load(path) for path in sorted(tmp_path.rglob("bootstrap_results.pkl"))]
+    assert len(pickles) == 2
+    np.testing.assert_array_equal(pickles[0]["y_prob_all"], pickles[1]["y_prob_all"])
+    assert one["metrics"]["test_auroc"] == two["metrics"]["test_auroc"]
+
+
+def test_a_failure_is_a_run_with_its_reason(combination):
+    combination = with_step(combination, "outlier", "dummy_methods.Raises")
+    status = run_combination(combination)
+    assert status["state"] == "failed"
+    assert (status["stage"], status["error"]) == ("outlier", "RuntimeError: this detector never works")
+    run = list_runs(combination.tracking_uri)[-1]
+    assert (run.status, run.tags["failed_stage"], run.tags["error_class"]) == (
+        "FAILED",
+        "outlier",
+        "RuntimeError",
+    )
+    text = (open_tracking(combination).artifacts(run) / "traceback.txt").read_text()
+    assert "never works" in text and "in fit" in text
+
+
+def test_a_stage_that_failed_is_not_tried_again_in_its_sweep_but_in_the_next(combination):
+    combination = with_step(combination, "outlier", "dummy_methods.Raises")
+    run_combination(combination)
+    other = with_step(combination, "classifier", "src.classifiers.xgboost.XGBoost", n_trees=3)
+    status = run_combination(other)
+    assert "failed before in this sweep" in status["error"] and "never works" in status["error"]
+    assert kinds() == ["fit"]
+    run_combination(replace(other, sweep_id="s2"))
+    assert kinds() == ["fit", "fit"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "target", "parameters", "message"),
+    [
+        (
+            "outlier",
+            "dummy_methods.WrongShape",
+            {},
+            r"outlier=WrongShape returned bool \(3,\); expected bool",
+        ),
+        (
+            "imputation",
+            "dummy_methods.Constant",
+            {"value": float("inf")},
+            "imputation=Constant left samples missing",
+        ),
+        (
+            "imputation",
+            "dummy_methods.Constant",
+            {"offset": 1e-12},
+            "imputation=Constant changed observed samples",
+        ),
+    ],
+)
+def test_a_broken_contract_is_named(combination, stage, target, parameters, message):
+    status = run_combination(with_step(combination, stage, target, **parameters))
+    assert status["state"] == "failed"
+    with pytest.raises(RuntimeError, match=message):
+        raise RuntimeError(status["error"])
+
+
+@pytest.mark.parametrize(
+    ("stage", "target"),
+    [("outlier", "src.outliers.pupil_gt.TruthMask"), ("imputation", "src.imputation.pupil_gt.TruthPupil")],
+)
+def test_without_the_truth_a_method_that_needs_it_says_so(combination, tmp_path, stage, target):
+    path = tmp_path / "no_truth.duckdb"
+    cohort, _ = read_cohort(combination.cohort.path)
+    write_cohort(cohort.without_truth(), path)
+    combination = replace(with_step(combination, stage, target), cohort=card_of(path))
+    status = run_combination(combination)
+    assert (
+        f"{stage}={target.rpartition('.')[2]} needs the artefact mask and the clean signal" in status["error"]
+    )
+    assert "no_truth.duckdb" in status["error"]
+
+
+def test_a_recording_without_an_observed_sample_stays_in_and_is_listed(combination):
+    combination = with_step(combination, "outlier", "dummy_methods.Everything")
+    status = run_combination(combination)
+    assert status["state"] == "finished"
+    imputation = next(r for r in list_runs(combination.tracking_uri) if r.experiment == "PLR_Imputation")
+    folder = open_tracking(combination).artifacts(imputation)
+    assert json.loads((folder / "unusable.json").read_text()) == [combination.cohort.subjects["recording"][0]]
+    assert imputation.metrics["n_unusable"] == 1
+
+
+def test_a_cohort_that_changed_after_planning_is_refused(combination, tmp_path):
+    path = tmp_path / "cohort.duckdb"
+    write_cohort(generate(n_recordings=30, n_controls=10, n_glaucoma=8, seed=5), path)
+    card = replace(card_of(path), content_hash="another")
+    status = run_combination(replace(combination, cohort=card))
+    assert "cohort.duckdb changed after this run was planned" in status["error"]
+
+
+def test_age_alone_needs_no_signal_and_without_ages_there_is_no_row(combination):
+    steps = {
+        "features": step("features", "src.features.age.Age"),
+        "classifier": combination.steps["classifier"],
+    }
+    baseline = replace(combination, kind="baseline", steps=steps)
+    assert run_combination(baseline)["metrics"]["test_auroc"] > 0
+    subjects = combination.cohort.subjects.assign(age=np.nan)
+    ageless = replace(baseline, cohort=replace(combination.cohort, subjects=subjects, content_hash="ageless"))
+    status = run_combination(ageless)
+    run = next(r for r in list_runs(baseline.tracking_uri) if r.run_id == status["run_id"])
+    assert (run.status, run.tags["reason"], run.tags["kind"]) == ("FINISHED", "no ages", "baseline")
+    assert "test_auroc" not in run.metrics
+
+
+def test_stage_files_hold_what_was_written(tmp_path):
+    rng = np.random.default_rng(0)
+    pupil = rng.normal(size=(3, 17))
+    missing = rng.random((3, 17)) < 0.4
+    stage_files.write_mask(tmp_path, missing)
+    np.testing.assert_array_equal(stage_files.read_mask(tmp_path), missing)
+    imputed = np.where(missing, 9.0, pupil)
+    stage_files.write_imputed(tmp_path, missing, imputed, None)
+    recorded = np.where(missing, np.nan, pupil)
+    np.testing.assert_array_equal(stage_files.read_imputed(tmp_path, recorded), imputed)
+    stage_files.write_rows(tmp_path / "rows.json", [{"a": float("nan"), "b": 1}])
+    assert json.loads((tmp_path / "rows.json").read_text()) == [{"a": None, "b": 1}]
