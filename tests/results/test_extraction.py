@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import duckdb
 import numpy as np
@@ -532,10 +531,3 @@ def test_a_missing_database_names_the_command_that_builds_it(tmp_path):
         connection.execute("CREATE TABLE x AS SELECT 1 AS x")
     with pytest.raises(ResultsError, match="no table provenance"), open_results(tmp_path / "other.db"):
         pass
-
-
-def test_time_is_told(store, build):
-    store.combination(CAT, 1)
-    before = time.perf_counter()
-    summary, *_ = build()
-    assert 0 < summary.seconds <= time.perf_counter() - before

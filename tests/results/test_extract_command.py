@@ -1,0 +1,92 @@
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from fake_store import FakeStore
+
+from src.results.database import open_results
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "extract_results.py"
+CELLS = [("simple", "LOF", "linear", name) for name in ("CatBoost", "XGBoost", "LogisticRegression")]
+QUERIES = (
+    "SELECT * EXCLUDE (created_at) FROM provenance",
+    "FROM essential_metrics ORDER BY run_id",
+    "FROM iteration_metrics ORDER BY run_id, iteration",
+    "FROM coverage ORDER BY classifier",
+)
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = FakeStore(tmp_path / "mlruns")
+    for seed, cell in enumerate(CELLS):
+        store.combination(cell, seed)
+    return store
+
+
+def command(store, database):
+    return [sys.executable, str(SCRIPT), "--tracking-uri", str(store.root), "--db", str(database)]
+
+
+@pytest.fixture
+def main(store, tmp_path, capsys):
+    """The command in this process: exit status, output, errors."""
+    module = runpy.run_path(str(SCRIPT))
+
+    def run(*options):
+        status = module["main"](["--tracking-uri", str(store.root), "--db", str(tmp_path / "a.db"), *options])
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def contents(database):
+    with open_results(database) as results:
+        return [results.query(sql) for sql in QUERIES]
+
+
+def test_the_command_builds_prints_and_exits(store, main, tmp_path):
+    status, output, _ = main()
+    assert status == 0
+    assert "3 combinations, 0 baselines, source synthetic" in output
+    assert "coverage: 3 finished" in output
+    assert str(tmp_path / "a.db") in output
+
+    broken = store.combination((*CELLS[0][:3], "NoSuchMethod"), 5)
+    status, output, _ = main()
+    assert status == 0
+    assert f"rejected {broken.name}: classifier 'NoSuchMethod' is not in the registry" in output
+    assert main("--strict")[0] == 1
+
+
+def test_nothing_usable_is_one_sentence_and_status_1(main, tmp_path):
+    status, _, errors = main("--cohort", "nothing")
+    assert status == 1
+    assert errors.startswith("No database was built: there is no cohort 'nothing'")
+    assert not (tmp_path / "a.db").exists()
+
+
+def test_killed_at_any_moment_the_same_command_completes(store, tmp_path):
+    """Kill after the draft has appeared, at several moments; then compare with an undisturbed extraction."""
+    for pause in (0.0, 0.15, 0.4):
+        child = subprocess.Popen(
+            command(store, tmp_path / "killed.db"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        while child.poll() is None and not list(tmp_path.glob(".killed.db.*.building")):
+            time.sleep(0.01)
+        time.sleep(pause)
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+    for name in ("killed.db", "undisturbed.db"):
+        done = subprocess.run(command(store, tmp_path / name), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    for one, other in zip(
+        contents(tmp_path / "killed.db"), contents(tmp_path / "undisturbed.db"), strict=True
+    ):
+        assert one.equals(other)
+    assert not list(tmp_path.glob(".*building*"))
