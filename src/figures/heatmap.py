@@ -135,6 +135,8 @@ def _name_axes(
         axes.set_xticks(columns["x"], [wrap(name, letters) for name in names] if letters else names)
         axes.tick_params(axis="x", rotation=0 if letters else 90, labelsize=5 if crowded else 6.5)
         axes.tick_params(labelbottom=number + across >= n_panels, labelleft=number % across == 0)
+        above_a_gap = number // across < (n_panels - 1) // across
+        axes.xaxis.set_in_layout(not above_a_gap)  # its labels hang into the empty place below it
 
 
 def _heatmap(metric: str, words: str, better: str, colours: str) -> Figure:

@@ -403,7 +403,8 @@ def _examples(tables, cells, rng, n_examples):
             "example_light",
             [{"recording_code": code, "colour": c, "onset_s": on, "offset_s": off} for c, on, off in lights],
         )
-        for outlier, imputation in dict.fromkeys(cell[:2] for cell in cells):
+        imputers = list(dict.fromkeys(cell[1] for cell in cells))[:8]
+        for outlier, imputation in dict.fromkeys(cell[:2] for cell in cells if cell[1] in imputers):
             flagged = (mask if outlier == "pupil-gt" else mask ^ (rng.random(len(time)) < 0.01)) | np.isnan(
                 raw
             )

@@ -97,7 +97,8 @@ def test_deleted_runs_are_not_ranked(report_db, tmp_path):
         report_db,
         tmp_path,
         "UPDATE coverage SET status = 'missing', run_id = NULL WHERE classifier = 'CatBoost'",
-        "DELETE FROM metric_estimates WHERE run_id IN (SELECT run_id FROM runs WHERE classifier = 'CatBoost')",
+        "DELETE FROM metric_estimates USING runs WHERE runs.run_id = metric_estimates.run_id"
+        " AND classifier = 'CatBoost'",
     )
     benchmark = answer(database)
     assert set(benchmark.table["classifier"]) == {"LogisticRegression", "XGBoost"}
