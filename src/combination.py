@@ -49,14 +49,9 @@ class Step:
 
     @classmethod
     def from_config(cls, stage: str, name: str, config: Mapping[str, Any], profile: str) -> Step:
-        """Read a method's config; `profiles` holds the parameters that differ between profiles."""
+        """Read a method's config; `profiles` holds what some profiles set otherwise."""
         parameters = dict(config)
-        profiles = parameters.pop("profiles", {})
-        if profiles and profile not in profiles:
-            raise ValueError(
-                f"{stage}={name} has no profile {profile!r}; set profile= to one of {', '.join(profiles)}"
-            )
-        parameters |= profiles.get(profile, {})
+        parameters |= parameters.pop("profiles", {}).get(profile, {})
         return cls(stage, name, parameters.pop("_target_"), parameters)
 
     @property

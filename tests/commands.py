@@ -1,0 +1,34 @@
+"""Run the project's commands the way a user does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run(*words: str, cwd: Path = ROOT, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run `python WORDS`; fail with all output if the exit status is not the expected one."""
+    done = subprocess.run(
+        [sys.executable, *words], cwd=cwd, capture_output=True, text=True, env=env(cwd), check=False
+    )
+    assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def start(*words: str, cwd: Path = ROOT) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *words],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=env(cwd),
+    )
+
+
+def env(cwd: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(cwd), "PYTHONUNBUFFERED": "1"}

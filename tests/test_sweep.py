@@ -1,0 +1,205 @@
+"""The smoke cohort through the real commands: every sweep file, kills, database, figures, report."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+
+import duckdb
+import pytest
+from commands import ROOT, run, start
+
+from src.tracking import list_runs
+
+SWEEPS = sorted(path.stem for path in (ROOT / "configs" / "sweeps").glob("*.yaml"))
+SMALL = ("data=smoke", "profile=smoke", "evaluation.n_iterations=20")
+
+
+class Study:
+    """One store that all tests of this file share, and the commands on it."""
+
+    def __init__(self, folder: Path, store: Path) -> None:
+        self.folder = folder
+        (folder / "mlflow.db").write_bytes(store.read_bytes())
+        self.uri = f"sqlite:///{folder / 'mlflow.db'}"
+        self.db = folder / "results.db"
+
+    @property
+    def here(self) -> tuple[str, ...]:
+        return (f"tracking.uri={self.uri}", f"hydra.sweep.dir={self.folder}/multirun/{time.time_ns()}")
+
+    def sweep(self, *words: str, expect: int = 0) -> str:
+        return run("-m", "src.train", "-m", *words, *SMALL, *self.here, expect=expect).stdout
+
+    def extract(self, *words: str) -> str:
+        command = ("scripts/extract_results.py", "--tracking-uri", self.uri, "--db", str(self.db), *words)
+        return run(*command).stdout
+
+    def query(self, sql: str) -> list[tuple]:
+        with duckdb.connect(str(self.db), read_only=True) as connection:
+            return connection.execute(sql).fetchall()
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory, empty_store) -> Study:
+    return Study(tmp_path_factory.mktemp("study"), empty_store)
+
+
+def summary(output: str) -> dict[str, int]:
+    line = next(line for line in output.splitlines() if line.startswith("planned "))
+    return {name: int(n) for name, n in re.findall(r"(\w+) (\d+)", line)}
+
+
+def kill(process) -> None:
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def resumed(study) -> dict[str, int]:
+    """Kill the smoke sweep after its second combination, then give the same command again."""
+    process = start("-m", "src.train", "-m", "sweeps=smoke", *SMALL, *study.here)
+    for line in process.stdout:
+        if line.startswith("[2/8]"):
+            break
+    kill(process)
+    return summary(study.sweep("sweeps=smoke"))
+
+
+def combinations(study) -> list:
+    return [r for r in list_runs(study.uri) if r.tags.get("kind") == "combination" and r.status == "FINISHED"]
+
+
+def test_a_killed_sweep_goes_on_where_it_stopped(study, resumed):
+    assert resumed["planned"] == 8 and resumed["failed"] == 0
+    assert resumed["reused"] >= 2 and resumed["finished"] + resumed["reused"] == 8
+    keys = [run.tags["stage_key"] for run in combinations(study)]
+    assert len(keys) == len(set(keys)) == 8
+    stages = [run.tags["stage_key"] for run in list_runs(study.uri) if run.tags.get("kind") == "stage"]
+    assert len(stages) == len(set(stages))
+    assert sum(run.tags.get("kind") == "baseline" for run in list_runs(study.uri)) == 1
+
+
+def test_a_killed_extraction_leaves_no_half_database(study, resumed):
+    for delay in (0.5, 2.0, 3.0):
+        process = start("scripts/extract_results.py", "--tracking-uri", study.uri, "--db", str(study.db))
+        time.sleep(delay)
+        if process.poll() is None:
+            kill(process)
+            if study.db.exists():
+                assert study.query("SELECT count(*) FROM runs")
+    study.extract()
+    assert study.query("SELECT count(*) FROM runs WHERE kind = 'combination'") == [(8,)]
+    rest = {p.name for p in study.folder.iterdir()} - {"mlflow.db", "mlflow.db-wal", "mlflow.db-shm"}
+    assert {name for name in rest if "results" in name and not name.endswith("lock")} == {"results.db"}
+
+
+def test_the_database_agrees_with_the_runs(study, resumed):
+    study.extract()
+    stored = {r.run_id: r.metrics for r in combinations(study)}
+    rows = study.query("SELECT run_id, auroc, brier FROM essential_metrics")
+    assert len(rows) == 8
+    for run_id, auroc, brier in rows:
+        assert auroc == pytest.approx(stored[run_id]["test_auroc"], abs=1e-9)
+        assert brier == pytest.approx(stored[run_id]["test_brier"], abs=1e-9)
+    assert study.query("SELECT DISTINCT source FROM provenance") == [("synthetic",)]
+    assert study.query("SELECT status, count(*) FROM coverage GROUP BY 1") == [("finished", 8)]
+    subjects, cases = study.query("SELECT n_subjects, n_cases FROM provenance")[0]
+    assert (subjects, cases) == (38, 14)
+    assert study.query("SELECT count(*) FROM predictions")[0][0] == 9 * 38
+
+
+def test_figures_and_report_are_drawn_from_it(study, resumed):
+    study.extract()
+    drawn = run(
+        "scripts/make_figures.py", "--db", str(study.db), "--out", str(study.folder / "figures")
+    ).stdout
+    assert "missing" not in drawn.lower()
+    pictures = list((study.folder / "figures").glob("*.png"))
+    assert len(pictures) >= 8
+    assert all(path.with_suffix(".pdf").exists() and path.with_suffix(".csv").exists() for path in pictures)
+    out = study.folder / "benchmarks"
+    text = run("scripts/run_benchmark.py", "--db", str(study.db), "--out", str(out)).stdout
+    assert "SYNTHETIC" in text and "Calibration slope" in text
+    results = json.loads((out / "benchmark_results.json").read_text())
+    assert results and (out / "benchmark_report.html").exists() and (out / "benchmark_results.csv").exists()
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_every_sweep_file_runs_and_the_second_time_reuses_everything(study, resumed, name):
+    first = summary(study.sweep(f"sweeps={name}"))
+    assert first["planned"] == first["finished"] + first["reused"] and first["failed"] == 0
+    again = summary(study.sweep(f"sweeps={name}"))
+    assert again == {"planned": first["planned"], "finished": 0, "reused": first["planned"], "failed": 0}
+
+
+def test_the_bare_word_means_the_default_sweep(study):
+    output = study.sweep("sweeps", "dry_run=true")
+    assert "planned 72" in output
+
+
+def test_a_choice_on_the_command_line_wins_over_the_sweep_file(study, resumed):
+    output = study.sweep("sweeps=smoke", "outlier=pupil-gt", "imputation=linear")
+    assert summary(output)["planned"] == 2
+
+
+def test_a_failure_is_counted_and_the_rest_goes_on(study, resumed):
+    output = study.sweep(
+        "outlier=pupil-gt",
+        "imputation=linear",
+        "classifier=XGBoost,LogisticRegression",
+        "+classifier.no_such_parameter=1",
+        expect=1,
+    )
+    counts = summary(output)
+    assert (counts["planned"], counts["failed"]) == (2, 2)
+    assert "no_such_parameter" in output
+    study.extract()
+    assert study.query("SELECT count(*) FROM excluded_runs WHERE reason = 'failed'")[0][0] >= 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("outlier=LOFF",), r"Available options in 'outlier':\s+LOF\s+OneClassSVM"),
+        (
+            ("evaluation.n_iteration=5",),
+            r"no key 'evaluation.n_iteration'. Did you mean 'n_iterations'\? Valid under ",
+        ),
+        (("sweep=quick",), r"Valid at the top: .*dry_run"),
+        (("profile=fast",), r"no profile 'fast'; set profile= to one of smoke, quick"),
+        (("data=cohort", "data.path=nowhere.duckdb"), r"nowhere.duckdb.*no such file"),
+        (("tracking.uri=sqlite:///relative.db",), r"tracking.uri sqlite:///relative.db is relative"),
+        (("evaluation.n_iterations=0",), r"n_iterations is 0; expected at least 1"),
+        (("data.n_glaucoma=0",), r"one class only"),
+        (("data.n_glaucoma=3",), r"3 subjects of class 1 are too few to resample; expected at least 5"),
+    ],
+)
+@pytest.mark.parametrize("mode", [(), ("-m",)], ids=["single", "sweep"])
+def test_a_mistake_is_answered_with_what_to_do(tmp_path, empty_store, words, message, mode):
+    (tmp_path / "mlflow.db").write_bytes(empty_store.read_bytes())
+    given = words if any(w.startswith("data=") for w in words) else ("data=smoke", *words)
+    if not any(w.startswith("tracking.uri") for w in words):
+        given = (*given, f"tracking.uri=sqlite:///{tmp_path / 'mlflow.db'}")
+    folders = (f"hydra.sweep.dir={tmp_path}/multirun", f"hydra.run.dir={tmp_path}/outputs")
+    command = ("-m", "src.train", *mode, *given, *folders)
+    done = run(*command, expect=1 if "key" in message or "options" in message or "top" in message else 2)
+    assert re.search(message, done.stderr + done.stdout, re.DOTALL), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_names_the_choices_and_imports_no_heavy_library():
+    heavy = "('mlflow', 'sklearn', 'torch', 'pandas', 'duckdb')"
+    code = (
+        "import sys, src.train\n"
+        "sys.argv = ['train', '--help']\n"
+        "try: src.train.main()\n"
+        "except SystemExit: pass\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    output = run("-c", code).stdout
+    assert "outlier: LOF, OneClassSVM, SubPCA, pupil-gt" in output
+    assert output.strip().endswith("[]")
