@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.combination import FACTORS, CohortCard, Combination, Step
-from src.registry import load_registry
+from src.registry import RegistryError, load_registry
 from src.tracking import ROOT
 
 PRIVATE = ROOT / "data" / "private"
@@ -43,6 +43,8 @@ def read_combination(
         from hydra.core.hydra_config import HydraConfig
 
         choices = HydraConfig.get().runtime.choices
+    if config.profile not in config.known_profiles:
+        raise RegistryError(f"unknown profile {config.profile!r}. Valid: {', '.join(config.known_profiles)}")
     for stage in FACTORS:
         load_registry().method(stage, choices[stage])
     steps = {stage: _step(config, stage, choices[stage]) for stage in FACTORS}

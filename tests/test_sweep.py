@@ -170,7 +170,7 @@ def test_a_failure_is_counted_and_the_rest_goes_on(study, resumed):
             r"no key 'evaluation.n_iteration'. Did you mean 'n_iterations'\? Valid under ",
         ),
         (("sweep=quick",), r"Valid at the top: .*dry_run"),
-        (("profile=fast",), r"no profile 'fast'; set profile= to one of smoke, quick"),
+        (("profile=fast",), r"unknown profile 'fast'. Valid: smoke, quick, paper"),
         (("data=cohort", "data.path=nowhere.duckdb"), r"nowhere.duckdb.*no such file"),
         (("tracking.uri=sqlite:///relative.db",), r"tracking.uri sqlite:///relative.db is relative"),
         (("evaluation.n_iterations=0",), r"n_iterations is 0; expected at least 1"),
