@@ -225,7 +225,7 @@ def _run_row(included: Included, stages: StageFacts) -> dict[str, Any]:
         "fit_on": included.fact("fit_on"),
         "started_at": pd.Timestamp(run.start_time, unit="ms"),
         "duration_s": (run.end_time - run.start_time) / 1000 if run.end_time else None,
-        "fit_seconds": included.details.get("fit_seconds"),
+        "fit_seconds": _number(included.details.get("fit_seconds")),
         "n_unusable": stages.n_unusable.get(links["imputation_run_id"] or ""),
         **links,
         "code_commit": included.fact("code_commit"),
@@ -271,6 +271,10 @@ def _twins(collection: Collection) -> list[tuple[str, str]]:
 
 def _whole(value: object) -> int | None:
     return value if isinstance(value, int) and abs(value) < 2**63 else None
+
+
+def _number(value: object) -> float | None:
+    return value if isinstance(value, float) else None
 
 
 def _joined(values: Iterable[Any]) -> str | None:

@@ -62,10 +62,10 @@ class Included:
         """The run in the store."""
         return self.candidate.run
 
-    def fact(self, name: str) -> Any:
-        """A tag of the run, or what its file says; None if neither does."""
+    def fact(self, name: str) -> str | None:
+        """A tag of the run, or what its file says; None if neither says anything that can be shown."""
         value = self.run.tags.get(name) or self.details.get(name)
-        return value if isinstance(value, str | int | float) else None
+        return value if isinstance(value, str) and value.isprintable() else None
 
 
 @dataclass

@@ -209,10 +209,16 @@ def _sweep(run: StoredRun, folder: Path) -> Sweep:
         raise RejectedRun(f"planned.json has more than {_MAX_PLAN_BYTES} bytes")
     try:
         plan = json.loads(path.read_text(encoding="utf-8"))
-        cells = tuple(tuple(str(cell[name]) for name in FACTORS) for cell in plan["cells"])
-        return Sweep(run, str(plan["sweep_id"]), str(plan["sweep"]), cells)
+        cells = tuple(tuple(_name(cell[name]) for name in FACTORS) for cell in plan["cells"])
+        return Sweep(run, _name(plan["sweep_id"]), _name(plan["sweep"]), cells)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RejectedRun(f"planned.json is damaged: {one_line(error, 100)}") from error
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not value.isprintable():
+        raise ValueError(f"{value!r} is no name")
+    return value
 
 
 def _choose(usable: list[Candidate], plans: list[Sweep], cohort: str | None, sweep: str | None) -> Selection:

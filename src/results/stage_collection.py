@@ -129,11 +129,15 @@ def _write_examples(reader: _Reader, runs: list[StoredRun], writer: ResultsWrite
 
 def _write_features(reader: _Reader, collection: Collection, writer: ResultsWriter) -> None:
     classified = list(collection.included[0].codes)
+
+    def parse(run: StoredRun, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+        table = features(run, folder)
+        return table, feature_values(run, table, classified)
+
     for run in reader.runs("features", FEATURE_FACTORS):
-        table = reader.read(run, features) if run.run_id in reader.linked else None
-        if table is not None:
-            reader.facts.recordings.update(table.index)
-            writer.insert("feature_values", feature_values(run, table, classified))
+        if run.run_id in reader.linked and (tables := reader.read(run, parse)):
+            reader.facts.recordings.update(tables[0].index)
+            writer.insert("feature_values", tables[1])
 
 
 def _stack(frames: Iterable[pd.DataFrame | None]) -> pd.DataFrame:

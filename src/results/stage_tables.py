@@ -85,11 +85,13 @@ def examples(run: StoredRun, folder: Path) -> dict[str, pd.DataFrame]:
         Rows of example_recordings, example_light and example_imputations.
     """
     arrays = _arrays(folder, "examples.npz", ("time", "codes", "raw", "missing", "imputed"))
-    codes, time = arrays["codes"].tolist(), arrays["time"]
+    codes, time = _names(arrays["codes"], "examples.npz: codes"), arrays["time"]
     shape = (len(codes), len(time))
     for name in ("raw", "missing", "imputed", "truth", "truth_mask", "sd"):
-        if name in arrays and arrays[name].shape != shape:
-            raise RejectedRun(f"examples.npz: {name} has the shape {arrays[name].shape}; expected {shape}")
+        if name in arrays:
+            _check_numbers(arrays[name], shape, f"examples.npz: {name}")
+    if not np.isfinite(time).all() or not np.isfinite(arrays["imputed"]).all():
+        raise RejectedRun("examples.npz: time or imputed has values that are not finite")
     index = {"recording_code": np.repeat(codes, shape[1]), "sample": np.tile(np.arange(shape[1]), shape[0])}
     signals = {name: arrays[name].ravel() for name in arrays if arrays[name].shape == shape}
     recordings = index | {"time_s": np.tile(time, shape[0])}
@@ -106,15 +108,23 @@ def examples(run: StoredRun, folder: Path) -> dict[str, pd.DataFrame]:
 def features(run: StoredRun, folder: Path) -> pd.DataFrame:
     """Feature table of a run of the feature stage: one row per recording, the index its code."""
     arrays = _arrays(folder, "features.npz", ("values", "columns", "recordings"))
-    values, columns, recordings = arrays["values"], arrays["columns"], arrays["recordings"]
-    if values.shape != (len(recordings), len(columns)):
-        raise RejectedRun(f"features.npz has {values.shape} values, {len(recordings)} recordings")
-    return pd.DataFrame(values, index=recordings.tolist(), columns=columns.tolist())
+    recordings = _names(arrays["recordings"], "features.npz: recordings")
+    columns = _names(arrays["columns"], "features.npz: columns")
+    _check_numbers(arrays["values"], (len(recordings), len(columns)), "features.npz: values")
+    return pd.DataFrame(arrays["values"], index=recordings, columns=columns)
 
 
 def feature_values(run: StoredRun, table: pd.DataFrame, recordings: Sequence[str]) -> pd.DataFrame:
-    """Rows of the table of that name: the features of the recordings that were classified."""
-    kept = table.reindex(pd.Index(recordings))
+    """Rows of the table of that name: the features of the recordings that were classified.
+
+    Raises
+    ------
+    RejectedRun
+        If the table lacks one of them.
+    """
+    if absent := [code for code in recordings if code not in table.index]:
+        raise RejectedRun(f"features.npz lacks the recording {absent[0]}")
+    kept = table.loc[list(recordings)]
     return pd.DataFrame(
         _factors(run, FEATURE_FACTORS)
         | {
@@ -131,8 +141,12 @@ def _quality(
     rows = _json(folder, "quality.json")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise RejectedRun("quality.json is no list of rows")
-    if absent := [name for name in columns for row in rows if name not in row]:
-        raise RejectedRun(f"quality.json lacks {absent[0]}")
+    label, *numbers = columns
+    for row in rows:
+        if not isinstance(row.get(label), str):
+            raise RejectedRun(f"quality.json has a row without {label}")
+        if wrong := [n for n in numbers if n not in row or not isinstance(row[n], int | float | None)]:
+            raise RejectedRun(f"quality.json has no number {wrong[0]} for {row[label]}")
     if not rows:
         return pd.DataFrame()
     about = {name: run.tags.get(name) or None for name in ("fit_on", "evaluated_on", *tags)}
@@ -144,11 +158,25 @@ def _light(arrays: dict[str, np.ndarray], codes: list[str]) -> pd.DataFrame:
     frames = []
     for name, edges in arrays.items():
         if name.startswith("light_"):
-            if edges.shape != (len(codes), 2):
-                raise RejectedRun(f"examples.npz: {name} has the shape {edges.shape}")
+            _check_numbers(edges, (len(codes), 2), f"examples.npz: {name}")
             columns = {"recording_code": codes, "onset_s": edges[:, 0], "offset_s": edges[:, 1]}
             frames.append(pd.DataFrame(columns).assign(colour=name.removeprefix("light_")))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def _names(array: np.ndarray, what: str) -> list[str]:
+    """Texts that are unique and can be shown."""
+    names = array.tolist()
+    if array.ndim != 1 or not all(isinstance(name, str) and name.isprintable() for name in names):
+        raise RejectedRun(f"{what} is no list of names")
+    if len(set(names)) != len(names):
+        raise RejectedRun(f"{what} has a name twice")
+    return names
+
+
+def _check_numbers(array: np.ndarray, shape: tuple[int, ...], what: str) -> None:
+    if array.shape != shape or array.dtype.kind not in "biuf":
+        raise RejectedRun(f"{what} is {array.dtype} {array.shape}; expected numbers {shape}")
 
 
 def _factors(run: StoredRun, names: Sequence[str]) -> dict[str, Any]:
@@ -178,6 +206,6 @@ def _json(folder: Path, name: str) -> Any:
     if path.stat().st_size > _MAX_JSON_BYTES:
         raise RejectedRun(f"{name} has more than {_MAX_JSON_BYTES} bytes")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda _: None)
     except (ValueError, RecursionError) as error:
         raise RejectedRun(f"{name} is damaged") from error

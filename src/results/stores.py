@@ -153,7 +153,7 @@ def _run(folder: Path, experiment: str) -> list[StoredRun]:
     status = meta.get("status")
     run = StoredRun(
         run_id=folder.name,
-        run_name=str(meta.get("run_name") or tags.get("mlflow.runName", "")),
+        run_name=_shown(str(meta.get("run_name") or tags.get("mlflow.runName", ""))),
         experiment=experiment,
         status=_STATUS.get(status, "FINISHED") if isinstance(status, int) else str(status or "FINISHED"),
         start_time=_milliseconds(meta.get("start_time")) or 0,
@@ -177,7 +177,11 @@ def _meta(folder: Path) -> dict[str, Any]:
 
 
 def _milliseconds(value: object) -> int | None:
-    return value if isinstance(value, int) and 0 <= value < 2**53 else None
+    return value if isinstance(value, int) and 0 <= value < 2**43 else None  # until 2248
+
+
+def _shown(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text[:500])
 
 
 def _texts(folder: Path) -> Iterator[tuple[str, str]]:

@@ -1,8 +1,7 @@
+import io
 import json
 import os
-import signal
-import subprocess
-import sys
+import time
 
 import duckdb
 import numpy as np
@@ -16,19 +15,22 @@ from fake_store import (
     UNLABELLED,
     FakeStore,
     Y,
+    example_arrays,
+    feature_arrays,
     foreign_results,
     own_results,
+    own_tags,
     predictions,
 )
 
 from src.evaluation.auc import auroc
 from src.registry import load_registry
-from src.results.bootstrap_pickle import FILE_NAME
+from src.results.bootstrap_pickle import FILE_NAME, dump
 from src.results.checks import table_keys
-from src.results.database import ResultsError, open_results
+from src.results.database import open_results
 from src.results.extraction import ExtractionError, extract
-from src.results.publishing import PublishingError, new_version
 from src.results.selection import SelectionError
+from src.tracking import Record, Tracking
 
 CAT, XGB, LOG = (("simple", "LOF", "linear", name) for name in ("CatBoost", "XGBoost", "LogisticRegression"))
 AGE = ("age", "none", "none", "LogisticRegression")
@@ -387,6 +389,27 @@ def test_foreign_and_own_runs_give_the_same_numbers(store, build, tmp_path):
         assert foreign[name] == (value if isinstance(value, str) else pytest.approx(value, nan_ok=True))
 
 
+def test_runs_logged_through_mlflow_give_the_same_numbers(store, build, tracking_uri, tmp_path):
+    store.combination(CAT, 1)
+    (own,) = build("SELECT * EXCLUDE (run_id) FROM essential_metrics")[1]
+    factors = dict(zip(FACTORS, CAT, strict=True))
+    record = Record(
+        "PLR_Classification",
+        "name",
+        factors,
+        own_tags("combination"),
+        {"duration_s": 1.0},
+        lambda folder: dump(own_results(factors, 1), folder / FILE_NAME),
+        time.time(),
+    )
+    Tracking(tracking_uri, ("PLR_Classification",)).log(record)
+    extract(tracking_uri, tmp_path / "sqlite.db", progress=False)
+    with open_results(tmp_path / "sqlite.db") as database:
+        (logged,) = database.query("SELECT * EXCLUDE (run_id) FROM essential_metrics").to_dict("records")
+        assert database.query("SELECT tracking_store FROM provenance")["tracking_store"][0] == "sqlite"
+    assert logged == pytest.approx(own, nan_ok=True)
+
+
 def test_one_odd_foreign_run_does_not_displace_the_others(store, build):
     store.foreign(CAT, foreign_results(1))
     store.foreign(XGB, foreign_results(2))
@@ -410,15 +433,41 @@ def test_a_malicious_pickle_is_listed_and_the_rest_goes_in(store, build, tmp_pat
     assert not (tmp_path / "touched").exists()
 
 
-def test_a_damaged_stage_run_is_listed_and_the_combinations_go_in(store, build):
+def npz(arrays):
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+EXAMPLES, FEATURES = example_arrays(), feature_arrays()
+DAMAGED = {
+    "examples.npz is damaged": ("2", "examples.npz", b"PK no"),
+    "examples.npz lacks raw": ("2", "examples.npz", npz({k: v for k, v in EXAMPLES.items() if k != "raw"})),
+    "time or imputed has values": ("2", "examples.npz", npz(EXAMPLES | {"imputed": EXAMPLES["raw"]})),
+    "codes is no list of names": ("2", "examples.npz", npz(EXAMPLES | {"codes": np.array(["a\ud800"])})),
+    "raw is float64": ("2", "examples.npz", npz(EXAMPLES | {"raw": np.zeros(4)})),
+    "values is <U1": ("3", "features.npz", npz(FEATURES | {"values": FEATURES["values"].astype("U1")})),
+    "lacks the recording G001": ("3", "features.npz", npz(FEATURES | {"recordings": np.array(
+        ["X001", *FEATURES["recordings"][1:]]
+    )})),
+    "columns has a name twice": ("3", "features.npz", npz(FEATURES | {"columns": np.array(["a", "a"])})),
+    "quality.json is damaged": ("1", "quality.json", b"[{"),
+    "no number n_artefact for all": ("1", "quality.json", b'[{"artefact_type": "all", "n_samples": 1}]'),
+    "unusable.json is no list": ("2", "unusable.json", b"{}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("reason", DAMAGED)
+def test_a_damaged_stage_run_is_listed_and_the_combinations_go_in(store, build, reason):
     links = store.stages("simple", "LOF", "linear")
     store.combination(CAT, 1, tags=links)
-    (store.root / "2" / links["imputation_run_id"] / "artifacts" / "examples.npz").write_bytes(b"PK no")
-    _, runs, excluded, quality = build("FROM runs", "FROM excluded_runs", "FROM imputation_quality")
+    experiment, name, content = DAMAGED[reason]
+    (file,) = (store.root / experiment).glob(f"*/artifacts/{name}")
+    file.write_bytes(content)
+    _, runs, excluded = build("FROM runs", "FROM excluded_runs")
     assert len(runs) == 1
-    assert [row["run_id"] for row in excluded] == [links["imputation_run_id"]]
-    assert "examples.npz is damaged" in excluded[0]["detail"]
-    assert len(quality) == 1
+    assert [row["run_id"] for row in excluded] == [file.parent.parent.name]
+    assert reason in excluded[0]["detail"]
 
 
 def test_quality_comes_from_the_stage_run_the_combinations_rest_on(store, build):
@@ -452,82 +501,3 @@ def test_nothing_to_extract_says_what_there_is(store, build):
     (broken / "artifacts" / FILE_NAME).write_bytes(b"")
     with pytest.raises(ExtractionError, match=r"no combination can be used; run .* truncated"):
         build()
-
-
-def test_a_file_that_is_no_results_database_is_never_replaced(store, tmp_path):
-    store.combination(CAT, 1)
-    target = tmp_path / "cohort.duckdb"
-    with duckdb.connect(str(target)) as connection:
-        connection.execute("CREATE TABLE train AS SELECT 1 AS x")
-    with pytest.raises(PublishingError, match="is no results database"):
-        extract(store.root, target, progress=False)
-    (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(PublishingError, match="is no results database"):
-        extract(store.root, tmp_path / "notes.txt", progress=False)
-    assert (tmp_path / "notes.txt").read_text() == "mine"
-
-
-def test_what_a_killed_extraction_left_is_removed_by_the_next(store, build, tmp_path):
-    store.combination(CAT, 1)
-    body = (
-        "import sys, time; from pathlib import Path; from src.results.publishing import new_version\n"
-        "with new_version(Path(sys.argv[1])) as draft:\n"
-        "    draft.write_bytes(b'half'); print('building', flush=True); time.sleep(60)\n"
-    )
-    child = subprocess.Popen(
-        [sys.executable, "-c", body, str(tmp_path / "results.db")], stdout=subprocess.PIPE, text=True
-    )
-    assert child.stdout.readline() == "building\n"
-    os.kill(child.pid, signal.SIGKILL)
-    child.wait()
-    child.stdout.close()
-    assert len(list(tmp_path.glob(".results.db.*.building"))) == 1
-    assert not (tmp_path / "results.db").exists()
-    (_, runs) = build("FROM runs")
-    assert len(runs) == 1
-    assert list(tmp_path.glob(".results.db.*.building*")) == []
-
-
-def test_two_extractions_at_once_take_turns(tmp_path):
-    body = (
-        "import sys, time; from pathlib import Path; from src.results.publishing import new_version\n"
-        "with new_version(Path(sys.argv[1])) as draft:\n"
-        "    print(time.monotonic(), flush=True); time.sleep(0.3)\n"
-        "    draft.write_bytes(b''); draft.unlink()\n"
-        "    import shutil; shutil.copy(sys.argv[2], draft)\n"
-    )
-    from src.results.builder import new_results
-
-    with new_results(tmp_path / "empty.db"):
-        pass
-    children = [
-        subprocess.Popen(
-            [sys.executable, "-c", body, str(tmp_path / "results.db"), str(tmp_path / "empty.db")],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    started = sorted(float(child.communicate()[0]) for child in children)
-    assert [child.returncode for child in children] == [0, 0]
-    assert started[1] - started[0] >= 0.3
-
-
-def test_a_folder_that_cannot_be_written_is_one_sentence(store, tmp_path):
-    store.combination(CAT, 1)
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(PublishingError, match="cannot be written"), new_version(tmp_path / "file" / "r.db"):
-        pass
-
-
-def test_a_missing_database_names_the_command_that_builds_it(tmp_path):
-    with (
-        pytest.raises(ResultsError, match=r"extract_results\.py --db .*none\.db"),
-        open_results(tmp_path / "none.db"),
-    ):
-        pass
-    with duckdb.connect(str(tmp_path / "other.db")) as connection:
-        connection.execute("CREATE TABLE x AS SELECT 1 AS x")
-    with pytest.raises(ResultsError, match="no table provenance"), open_results(tmp_path / "other.db"):
-        pass

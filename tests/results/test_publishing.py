@@ -1,0 +1,114 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from src.results.builder import new_results
+from src.results.database import ResultsError, open_results
+from src.results.publishing import PublishingError, new_version
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def make(path):
+    """An empty results database."""
+    with new_results(path):
+        pass
+
+
+def tables(path):
+    with open_results(path) as database:
+        return database.query("SELECT count(*) AS n FROM duckdb_tables()")["n"][0]
+
+
+def child(body, *arguments):
+    start = (
+        "import shutil, sys, time\nfrom pathlib import Path\nfrom src.results.publishing import new_version\n"
+    )
+    command = [sys.executable, "-c", start + body, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+
+def test_a_new_version_appears_only_when_it_is_complete(tmp_path):
+    target = tmp_path / "results.db"
+    with new_version(target) as draft:
+        make(draft)
+        assert not target.exists()
+    assert tables(target) == 23
+    before = target.read_bytes()
+    with pytest.raises(RuntimeError, match="half way"), new_version(target) as draft:
+        draft.write_bytes(b"half")
+        raise RuntimeError("half way")
+    assert target.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".results.db.lock", "results.db"]
+
+
+@pytest.mark.parametrize("kind", ["duckdb", "text"])
+def test_a_file_that_is_no_results_database_is_never_replaced(tmp_path, kind):
+    target = tmp_path / "mine"
+    if kind == "text":
+        target.write_text("mine")
+    else:
+        with duckdb.connect(str(target)) as connection:
+            connection.execute("CREATE TABLE train AS SELECT 1 AS x")
+    before = target.read_bytes()
+    with pytest.raises(PublishingError, match="is no results database"), new_version(target):
+        pass
+    assert target.read_bytes() == before
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
+    target = tmp_path / "results.db"
+    killed = child(
+        "with new_version(Path(sys.argv[1])) as draft:\n"
+        "    draft.write_bytes(b'half'); print('building', flush=True); time.sleep(60)\n",
+        target,
+    )
+    assert killed.stdout.readline() == "building\n"
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    assert len(list(tmp_path.glob(".results.db.*.building"))) == 1
+    assert not target.exists()
+    with new_version(target) as draft:
+        make(draft)
+    assert tables(target) == 23
+    assert list(tmp_path.glob(".results.db.*.building*")) == []
+
+
+def test_two_processes_take_turns(tmp_path):
+    make(tmp_path / "empty.db")
+    both = [
+        child(
+            "with new_version(Path(sys.argv[1])) as draft:\n"
+            "    start = time.monotonic(); time.sleep(0.3); shutil.copy(sys.argv[2], draft)\n"
+            "    print(start, time.monotonic())\n",
+            tmp_path / "results.db",
+            tmp_path / "empty.db",
+        )
+        for _ in range(2)
+    ]
+    spans = sorted([float(word) for word in process.communicate()[0].split()] for process in both)
+    assert [process.returncode for process in both] == [0, 0]
+    assert spans[0][1] < spans[1][0]
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(PublishingError, match="cannot be written"), new_version(tmp_path / "file" / "r.db"):
+        pass
+
+
+def test_a_missing_database_names_the_command_that_builds_it(tmp_path):
+    with (
+        pytest.raises(ResultsError, match=r"extract_results\.py --db .*none\.db"),
+        open_results(tmp_path / "none.db"),
+    ):
+        pass
+    with duckdb.connect(str(tmp_path / "other.db")) as connection:
+        connection.execute("CREATE TABLE x AS SELECT 1 AS x")
+    with pytest.raises(ResultsError, match="no table provenance"), open_results(tmp_path / "other.db"):
+        pass
