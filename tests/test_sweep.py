@@ -128,6 +128,13 @@ def test_figures_and_report_are_drawn_from_it(study, resumed):
     assert results and (out / "benchmark_report.html").exists() and (out / "benchmark_results.csv").exists()
 
 
+@pytest.mark.parametrize("sql", re.findall(r"```sql\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL))
+def test_the_questions_of_the_readme_have_answers(study, resumed, sql):
+    study.extract()
+    rows = study.query(sql)
+    assert rows or "status <> 'finished'" in sql
+
+
 @pytest.mark.parametrize("name", SWEEPS)
 def test_every_sweep_file_runs_and_the_second_time_reuses_everything(study, resumed, name):
     first = summary(study.sweep(f"sweeps={name}"))
