@@ -118,12 +118,7 @@ def train(
                 batch = _inputs(values[rows], known[rows] & ~hidden[rows], target)
                 batch |= _targets(values[rows], known[rows] & hidden[rows], target)
                 optimizer.zero_grad()
-                loss = network(batch, calc_criterion=True)["loss"].sum()
-                if not torch.isfinite(loss):
-                    raise FloatingPointError(
-                        f"training loss is {loss.item()} in epoch {epoch + 1}; try a lower learning_rate"
-                    )
-                loss.backward()
+                _finite_loss(network, batch, epoch + 1).backward()
                 optimizer.step()
             schedule.step()
         network.to("cpu")
@@ -167,6 +162,17 @@ def draw_gaps(
         step = np.arange(steps)
         hidden |= (step >= start[:, None]) & (step < (start + length)[:, None])
     return hidden
+
+
+def _finite_loss(network: Any, batch: dict[str, Any], epoch: int) -> Any:
+    """Return the loss of one batch; not finite is an error here, in PyPOTS it is a warning."""
+    try:
+        loss = network(batch, calc_criterion=True)["loss"].sum()
+    except AssertionError as error:  # how PyPOTS reports predictions that are NaN
+        raise FloatingPointError(f"training diverged in epoch {epoch}: {error}") from error
+    if not loss.isfinite():
+        raise FloatingPointError(f"training diverged in epoch {epoch}: the loss is {loss.item()}")
+    return loss
 
 
 def _batches(order: np.ndarray, size: int) -> list[np.ndarray]:

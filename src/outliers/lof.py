@@ -19,7 +19,7 @@ class LOF(ScoreDetector):
     ----------
     n_neighbors : int
         MinPts: at least the size of a cluster of artefacts among the reference samples (their section 6.2).
-    median_window, level_scale
+    median_window, size_scale
         See `src.outliers.signals.sample_features`.
     cutoff, n_reference, seed, n_jobs
         See `src.outliers.scored.ScoreDetector`.
@@ -29,7 +29,7 @@ class LOF(ScoreDetector):
         self,
         n_neighbors: int,
         median_window: int,
-        level_scale: float,
+        size_scale: float,
         cutoff: float,
         n_reference: int,
         seed: int,
@@ -38,10 +38,10 @@ class LOF(ScoreDetector):
         super().__init__(cutoff, n_reference, seed, n_jobs)
         self.n_neighbors = n_neighbors
         self.median_window = median_window
-        self.level_scale = level_scale
+        self.size_scale = size_scale
 
     def _describe(self, pupil: np.ndarray) -> np.ndarray:
-        return sample_features(pupil, self.median_window, self.level_scale)
+        return sample_features(pupil, self.median_window, self.size_scale)
 
     def _learn(self, reference: np.ndarray) -> None:
         # Repeated points have infinite density; the paper counts distinct neighbours instead (section 4).

@@ -21,7 +21,7 @@ class OneClassSVM(ScoreDetector):
         vectors (their proposition 3).
     gamma : float
         Kernel exp(-gamma d^2) in units of the features.
-    median_window, level_scale
+    median_window, size_scale
         See `src.outliers.signals.sample_features`.
     cutoff, n_reference, seed, n_jobs
         See `src.outliers.scored.ScoreDetector`.
@@ -32,7 +32,7 @@ class OneClassSVM(ScoreDetector):
         nu: float,
         gamma: float,
         median_window: int,
-        level_scale: float,
+        size_scale: float,
         cutoff: float,
         n_reference: int,
         seed: int,
@@ -42,10 +42,10 @@ class OneClassSVM(ScoreDetector):
         self.nu = nu
         self.gamma = gamma
         self.median_window = median_window
-        self.level_scale = level_scale
+        self.size_scale = size_scale
 
     def _describe(self, pupil: np.ndarray) -> np.ndarray:
-        return sample_features(pupil, self.median_window, self.level_scale)
+        return sample_features(pupil, self.median_window, self.size_scale)
 
     def _learn(self, reference: np.ndarray) -> None:
         self.model_ = Machine(nu=self.nu, gamma=self.gamma).fit(reference)

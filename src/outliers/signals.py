@@ -8,6 +8,9 @@ from scipy.ndimage import median_filter
 NOISE_FLOOR = 1e-3
 """Smallest noise SD assumed, as a share of the pupil's size: 0.1 % is below any pupillometer's resolution."""
 
+SMALLEST_SIZE = 0.01
+"""Smallest relative size told apart from 0."""
+
 
 def fill_lost(pupil: np.ndarray) -> np.ndarray:
     """Return the signal (n, T), what is not finite filled linearly; 0 where nothing is finite."""
@@ -44,7 +47,12 @@ def relative_level(pupil: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return level, np.maximum(noise, NOISE_FLOOR)
 
 
-def sample_features(pupil: np.ndarray, median_window: int, level_scale: float) -> np.ndarray:
+def log_size(level: np.ndarray) -> np.ndarray:
+    """Return the logarithm of the relative size, same shape; what is lost reads 0 or below, and is capped."""
+    return np.log(np.maximum(1.0 + level, SMALLEST_SIZE))
+
+
+def sample_features(pupil: np.ndarray, median_window: int, size_scale: float) -> np.ndarray:
     """Describe every sample of every recording by three numbers.
 
     Parameters
@@ -53,14 +61,14 @@ def sample_features(pupil: np.ndarray, median_window: int, level_scale: float) -
         Signal; needs at least 3 samples per recording.
     median_window : int
         Samples in the running median that stands for a sample's surroundings.
-    level_scale : float
-        Relative size that counts as one unit.
+    size_scale : float
+        Difference in log size that counts as one unit.
 
     Returns
     -------
     ndarray, shape (n, T, 3)
-        Level (a long loss is only seen here); distance from the running median (blinks, spikes); the smaller
-        of the steps before and after (large inside jitter and at a blink's edges, small on the good
+        Log size (a long loss is only seen here); distance from the running median (blinks, spikes); the
+        smaller of the steps before and after (large inside jitter and at a blink's edges, small on the good
         neighbour of an artefact). The last two in units of the recording's noise, compressed by arcsinh so
         that hippus and constriction, a few noise SDs at most, are not dwarfed.
     """
@@ -70,4 +78,4 @@ def sample_features(pupil: np.ndarray, median_window: int, level_scale: float) -
     before = np.pad(step, ((0, 0), (1, 0)), mode="edge")
     after = np.pad(step, ((0, 0), (0, 1)), mode="edge")
     distance = np.arcsinh((level - around) / noise)
-    return np.stack([level / level_scale, distance, np.arcsinh(np.minimum(before, after))], axis=-1)
+    return np.stack([log_size(level) / size_scale, distance, np.arcsinh(np.minimum(before, after))], axis=-1)

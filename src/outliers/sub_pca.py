@@ -6,9 +6,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from src.outliers.scored import ScoreDetector
-from src.outliers.signals import relative_level
-
-_SMALLEST_SIZE = 0.01  # of the typical size; what is lost reads 0 or below, where a logarithm does not go
+from src.outliers.signals import log_size, relative_level
 
 
 class SubPCA(ScoreDetector):
@@ -45,8 +43,7 @@ class SubPCA(ScoreDetector):
         level, noise = relative_level(pupil)
         windows = sliding_window_view(level, self.window, axis=1)
         mean = windows.mean(axis=-1, keepdims=True)
-        size = np.log(np.maximum(1.0 + mean, _SMALLEST_SIZE))
-        return np.concatenate([(windows - mean) / noise[:, :, None], size], axis=-1)
+        return np.concatenate([(windows - mean) / noise[:, :, None], log_size(mean)], axis=-1)
 
     def _known_units(self, known: np.ndarray) -> np.ndarray:
         return np.asarray(sliding_window_view(known, self.window, axis=1).all(axis=-1))

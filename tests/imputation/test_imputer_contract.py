@@ -1,0 +1,133 @@
+"""What every imputer promises; the methods are found by listing their configs."""
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from src.cohort.synthetic import generate
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted((ROOT / "configs" / "imputation").glob("*.yaml"))
+every_imputer = pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+ALL_MISSING, NONE_MISSING = 3, 5
+
+
+def build(path, **changes):
+    """Instantiate a config as the pipeline does, with the smoke profile."""
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    config |= config.pop("profiles", {}).get("smoke", {}) | changes
+    module, name = config.pop("_target_").rsplit(".", 1)
+    return getattr(importlib.import_module(module), name)(**config)
+
+
+@pytest.fixture(scope="module")
+def signals():
+    """Signal, missing mask and truth of 24 recordings: one all missing, one complete, two cut off."""
+    cohort = generate(n_recordings=24, n_controls=4, n_glaucoma=4, seed=41)
+    missing = cohort.truth_mask | ~np.isfinite(cohort.pupil)
+    pupil = cohort.pupil.copy()
+    missing[ALL_MISSING] = True
+    pupil[NONE_MISSING], missing[NONE_MISSING] = cohort.truth_pupil[NONE_MISSING], False
+    missing[6, :300] = True
+    missing[7, -300:] = True
+    return pupil, missing, cohort.truth_pupil
+
+
+@pytest.fixture(scope="module")
+def results(signals):
+    """Every imputer's method and result, by config path; fitted once."""
+    found = {}
+    for path in CONFIGS:
+        method = build(path)
+        found[path] = method, run(method, signals)
+    return found
+
+
+def run(method, signals):
+    pupil, missing, truth = (array.copy() for array in signals)
+    given = {"truth": truth} if method.needs_truth else {}
+    assert method.fit(pupil, missing, **given) is method
+    imputed = method.impute(pupil, missing, **given)
+    for array, original in zip((pupil, missing, truth), signals, strict=True):
+        np.testing.assert_array_equal(array, original)  # inputs stay as they were
+    return imputed
+
+
+@every_imputer
+def test_observed_samples_are_bit_identical_and_everything_is_finite(path, signals, results):
+    pupil, missing, _ = signals
+    imputed = results[path][1]
+    assert imputed.pupil.shape == pupil.shape
+    assert imputed.pupil.dtype == np.float64
+    assert np.isfinite(imputed.pupil).all()
+    assert imputed.pupil[~missing].tobytes() == pupil[~missing].tobytes()
+    assert imputed.sd is None or np.isfinite(imputed.sd[missing]).all()
+
+
+@every_imputer
+def test_a_recording_without_missing_samples_is_untouched(path, signals, results):
+    assert results[path][1].pupil[NONE_MISSING].tobytes() == signals[0][NONE_MISSING].tobytes()
+
+
+@every_imputer
+def test_a_recording_with_nothing_observed_gets_the_mean_curve(path, signals, results):
+    pupil, missing, _ = signals
+    observed = np.ma.masked_array(pupil, mask=missing)
+    assert not observed.mean(axis=0).mask.any()
+    np.testing.assert_allclose(results[path][1].pupil[ALL_MISSING], observed.mean(axis=0), rtol=1e-12)
+
+
+@every_imputer
+def test_values_are_plausible_pupils(path, signals, results):
+    _, missing, truth = signals
+    error = np.abs(results[path][1].pupil - truth)[missing]
+    assert np.median(error) < 0.25  # mm; a pupil spans 2 to 8
+    assert results[path][1].pupil[missing].min() > 0.2
+
+
+@every_imputer
+def test_results_repeat(path, signals, results):
+    np.testing.assert_array_equal(run(build(path), signals).pupil, results[path][1].pupil)
+
+
+@every_imputer
+def test_a_recording_s_values_do_not_depend_on_its_company(path, signals, results):
+    method, imputed = results[path]
+    rows = np.array([9, 2])
+    pupil, missing, truth = (array[rows] for array in signals)
+    given = {"truth": truth} if method.needs_truth else {}
+    # Networks work in batches: another batch, another order of summation.
+    np.testing.assert_allclose(method.impute(pupil, missing, **given).pupil, imputed.pupil[rows], rtol=1e-5)
+
+
+@every_imputer
+def test_nothing_missing_at_all(path, signals, results):
+    method = results[path][0]
+    truth = signals[2]
+    given = {"truth": truth} if method.needs_truth else {}
+    complete = method.impute(truth, np.zeros(truth.shape, dtype=bool), **given).pupil
+    assert complete.tobytes() == truth.tobytes()
+
+
+@every_imputer
+def test_a_bad_sample_that_is_not_marked_is_an_error(path, signals, results):
+    pupil, missing, truth = (array.copy() for array in signals)
+    pupil[1, 40], missing[1, 40] = np.nan, False
+    method = results[path][0]
+    given = {"truth": truth} if method.needs_truth else {}
+    with pytest.raises(ValueError, match="sample 40 of the recording at row 1 is not finite but not marked"):
+        method.impute(pupil, missing, **given)
+
+
+@every_imputer
+def test_importing_the_method_imports_no_torch(path):
+    module = yaml.safe_load(path.read_text(encoding="utf-8"))["_target_"].rsplit(".", 1)[0]
+    code = f"import sys, {module}; sys.exit(bool({{'torch', 'pypots'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=os.environ, check=False)
+    assert done.returncode == 0

@@ -1,0 +1,107 @@
+"""What every detector promises; the methods are found by listing their configs."""
+
+import importlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from src.cohort.synthetic import generate
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "outlier").glob("*.yaml"))
+every_detector = pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+
+
+def build(path, **changes):
+    """Instantiate a config as the pipeline does, with the smoke profile."""
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    config |= config.pop("profiles", {}).get("smoke", {}) | changes
+    module, name = config.pop("_target_").rsplit(".", 1)
+    return getattr(importlib.import_module(module), name)(**config)
+
+
+@pytest.fixture(scope="module")
+def cohort():
+    """Fourteen recordings with everything a device does: lost samples, one lost altogether, one constant."""
+    made = generate(n_recordings=14, n_controls=6, n_glaucoma=4, seed=31)
+    pupil = made.pupil.copy()
+    pupil[3] = np.nan
+    pupil[4] = 4.0
+    pupil[5, :200] = np.nan
+    return replace(made, pupil=pupil)
+
+
+def given(method, cohort):
+    blind = cohort.blind()
+    return blind if method.needs_truth else blind.without_truth()
+
+
+@every_detector
+def test_flags_are_boolean_one_per_sample_and_repeat(path, cohort):
+    method = build(path)
+    fitted = method.fit(given(method, cohort))
+    assert fitted is method
+    flags = method.detect(given(method, cohort))
+    assert flags.dtype == bool
+    assert flags.shape == cohort.pupil.shape
+    assert flags.any()
+    assert not flags.all()
+    again = build(path).fit(given(method, cohort)).detect(given(method, cohort))
+    np.testing.assert_array_equal(flags, again)
+
+
+@every_detector
+def test_the_cohort_stays_as_it_was(path, cohort):
+    method = build(path)
+    view = given(method, cohort)
+    pupil = view.pupil.copy()
+    mask = None if view.truth_mask is None else view.truth_mask.copy()
+    flags = method.fit(view).detect(view)
+    np.testing.assert_array_equal(view.pupil, pupil)
+    if mask is not None:
+        flags[:] = False  # writing to the result must not reach the cohort
+        np.testing.assert_array_equal(view.truth_mask, mask)
+
+
+@every_detector
+def test_a_recording_s_flags_do_not_depend_on_its_company(path, cohort):
+    method = build(path)
+    method.fit(given(method, cohort))
+    flags = method.detect(given(method, cohort))
+    order = np.random.default_rng(0).permutation(len(cohort))
+    np.testing.assert_array_equal(method.detect(given(method, cohort.take(order))), flags[order])
+    np.testing.assert_array_equal(method.detect(given(method, cohort.take(np.array([7])))), flags[[7]])
+
+
+@every_detector
+def test_threads_do_not_change_the_result(path, cohort):
+    if "n_jobs" not in yaml.safe_load(path.read_text(encoding="utf-8")):
+        pytest.skip("runs on one thread")
+    one, three = (
+        build(path, n_jobs=n).fit(cohort.blind().without_truth()).detect(cohort.blind().without_truth())
+        for n in (1, 3)
+    )
+    np.testing.assert_array_equal(one, three)
+
+
+@every_detector
+def test_without_truth_it_works_or_says_why(path, cohort):
+    method = build(path)
+    bare = cohort.blind().without_truth()
+    if method.needs_truth:
+        with pytest.raises(ValueError, match="needs the artefact mask"):
+            method.fit(bare).detect(bare)
+    else:
+        assert method.fit(bare).detect(bare).shape == bare.pupil.shape
+
+
+@every_detector
+def test_nothing_to_learn_from_is_an_error(path, cohort):
+    method = build(path)
+    if method.needs_truth:
+        pytest.skip("learns nothing")
+    lost = replace(cohort.blind().without_truth(), pupil=np.full(cohort.pupil.shape, np.nan))
+    with pytest.raises(ValueError, match="all samples of all fitted recordings are lost"):
+        method.fit(lost)
