@@ -147,7 +147,7 @@ def test_perfect_predictions_are_an_estimate_without_an_interval():
 
 
 @given(st.integers(0, 10_000), st.sampled_from([0.0, 1.0, 4.0]), st.integers(1, 12))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_no_run_however_small_makes_an_interval_miss_its_estimate(seed, effect, n_iterations):
     y, p, counts, apparent = simulated(30, n_iterations, effect, seed)
     for row in estimate_all(y, np.round(p, 1), counts, apparent):
