@@ -64,7 +64,7 @@ def _draw(tables: Tables, background: Background) -> Sheet:
     label_edges([stack[0] for stack in stacks], "", "Observed share of cases")
     label_edges([stack[1] for stack in stacks], "Predicted probability", "Recordings")
     heads([stack[0] for stack in stacks], tables["chosen"], background)
-    legend_below(sheet, _legend(), columns=2)
+    legend_below(sheet, _legend(set(tables["curves"]["estimator"])), columns=2)
     return sheet
 
 
@@ -95,15 +95,18 @@ def _histogram(axes: Axes, bars: pd.DataFrame) -> None:
     axes.yaxis.set_major_formatter(lambda value, _: f"{abs(value):.0f}")
 
 
-def _legend() -> list[Line2D | Patch]:
-    return [
-        Line2D([], [], color=_POOLED, label="out-of-bag mean prediction, smoothed (oob_pooled)"),
-        Line2D([], [], color=_POOLED, linewidth=0, marker="o", markersize=3, markerfacecolor="white",
-               label="the same in ten groups of equal size"),
-        Line2D([], [], color=_APPARENT, linestyle=(0, (4, 2)), label="apparent, smoothed"),
-        Patch(color=CASES, label="cases (upwards)"),
-        Patch(color=CONTROLS, label="controls (downwards)"),
-    ]  # fmt: skip
+def _legend(estimators: set[str]) -> list[Line2D | Patch]:
+    pooled = "out-of-bag mean prediction, smoothed (oob_pooled)"
+    ring: dict[str, Any] = {"linewidth": 0, "marker": "o", "markersize": 3, "markerfacecolor": "white"}
+    handles: list[Line2D | Patch] = [
+        Line2D([], [], color=_POOLED, label=pooled),
+        Line2D([], [], color=_POOLED, label="the same in ten groups of equal size", **ring),
+    ]
+    if "apparent" in estimators:
+        handles.append(Line2D([], [], color=_APPARENT, linestyle=(0, (4, 2)), label="apparent, smoothed"))
+    handles.append(Patch(color=CASES, label="cases (upwards)"))
+    handles.append(Patch(color=CONTROLS, label="controls (downwards)"))
+    return handles
 
 
 CALIBRATION = Figure(

@@ -55,9 +55,8 @@ def _panel(axes: Axes, rows: pd.DataFrame, metric: str, colours: list[str]) -> N
     chosen, others = rows[rows["chosen"]], rows[~rows["chosen"]]
     y = chosen["row_number"]
     axes.scatter(others[metric], others["row_number"] + 0.24, s=5, color=PALE, linewidths=0, gid="others")
-    axes.hlines(
-        y, chosen[f"{metric}_refit_lo"], chosen[f"{metric}_refit_hi"], colors=INK, linewidth=0.6, gid="refit"
-    )
+    refit = chosen[f"{metric}_refit_lo"], chosen[f"{metric}_refit_hi"]
+    axes.hlines(y, *refit, colors=INK, linewidth=0.6, zorder=2.5, gid="refit")
     axes.hlines(
         y, chosen[f"{metric}_lo"], chosen[f"{metric}_hi"], colors=colours, linewidth=3.2, gid="sampling"
     )

@@ -40,7 +40,7 @@ def grid(
         Per combination its axes; a list of axes from the top where there are several parts.
     """
     across, down = _shape(count)
-    width = "double" if across > 2 else "middle"
+    width = "single" if across == 1 else "middle" if across == 2 else "double"
     if square:
         height_mm = WIDTHS_MM[width] / across - 12 + _HEAD_MM
     sheet = new_sheet(width, down * height_mm + 6)

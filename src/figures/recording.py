@@ -28,9 +28,13 @@ from src.figures.style import (
 )
 
 _CHOSEN = """
+shares AS (
+    SELECT recording_code, avg((coalesce(truth_mask, false) OR raw IS NULL)::INTEGER) AS share
+    FROM example_recordings GROUP BY recording_code
+),
 shown AS (
-    SELECT recording_code FROM example_recordings GROUP BY recording_code
-    ORDER BY avg((coalesce(truth_mask, false) OR raw IS NULL)::INTEGER) DESC, recording_code LIMIT 1
+    SELECT recording_code FROM shares WHERE share = (SELECT quantile_disc(share, 0.5) FROM shares)
+    ORDER BY recording_code LIMIT 1
 )"""
 _SIGNAL = f"""
 WITH {_CHOSEN}
@@ -199,8 +203,8 @@ RECORDING = Figure(
     name="recording",
     title="One recording through the first two stages",
     caption=(
-        "The stored example recording with the largest share of artefact or lost samples (ties: first "
-        "code). Top: as the device wrote it, and the clean signal where it is known. Strips: samples "
+        "Of the stored example recordings the one with the median share of artefact or lost samples (ties: "
+        "first code). Top: as the device wrote it, and the clean signal where it is known. Strips: samples "
         "counted as missing after each detector. Below: imputation by every method under the mask of the "
         "detector, ground truth apart, whose best combination has the lowest out-of-bag Brier score; at "
         "the right its longest gap. Band: plus and minus 1.96 standard deviations where the imputer gives "

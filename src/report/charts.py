@@ -56,9 +56,8 @@ def _colours(benchmark: Benchmark, rows: pd.DataFrame) -> list[str]:
 def _marks(axes: Axes, rows: pd.DataFrame, metric: Metric, colours: list[str]) -> list[Line2D]:
     name, y, handles = metric.name, rows["y"], []
     if f"{name}_refit_lo" in rows and rows[f"{name}_refit_lo"].notna().any():
-        axes.hlines(
-            y, rows[f"{name}_refit_lo"], rows[f"{name}_refit_hi"], colors=INK, linewidth=0.5, gid="refit"
-        )
+        refit = rows[f"{name}_refit_lo"], rows[f"{name}_refit_hi"]
+        axes.hlines(y, *refit, colors=INK, linewidth=0.5, zorder=2.5, gid="refit")
         handles.append(
             Line2D([], [], color=INK, linewidth=0.5, label="refit interval (thin): spread over resamples")
         )

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import simulated_results as simulated
 
+from src.figures.recording import RECORDING
 from src.figures.selection import CHOSEN
 from src.results.builder import new_results
 from src.results.database import open_results
@@ -51,3 +52,13 @@ def test_undefined_brier_is_never_chosen(tmp_path):
     assert chosen(tmp_path, [("LOF", "SAITS", None, 0.99), ("LOF", "pupil-gt", 0.3, 0.6)]) == {
         "r1": "Champion"
     }
+
+
+def test_the_recording_shown_has_the_median_share_of_lost_samples(tmp_path):
+    lost = {"U001": 3, "U002": 1, "U003": 2}  # of four samples
+    rows = [(code, i, i / 30, None if i < n else 5.0) for code, n in lost.items() for i in range(4)]
+    table = pd.DataFrame(rows, columns=["recording_code", "sample", "time_s", "raw"])
+    with new_results(tmp_path / "x.db") as writer:
+        writer.insert("example_recordings", table)
+    with open_results(tmp_path / "x.db") as results:
+        assert set(results.query(RECORDING.queries["signal"])["recording_code"]) == {"U003"}
