@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from functools import cache
@@ -14,6 +16,7 @@ from typing import Any
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 _HEARTBEAT_S = 1.0
+_PR_SET_PDEATHSIG = 1
 
 
 class ProcessDied(RuntimeError):
@@ -63,8 +66,10 @@ def run_isolated(work: Callable[..., Any], *arguments: Any, on_message: Callable
 def die_with_parent() -> None:
     """End this process when the one that started it ends, however that happens; leave Ctrl-C to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
+    if sys.platform == "linux":
+        # The kernel does it without a thread, and a process of one thread may fork its workers safely.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    elif (parent := multiprocessing.parent_process()) is not None:
         threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
 
 

@@ -126,7 +126,7 @@ def _log_plan(plan: Mapping[str, Any], jobs: list[_Job], dry_run: bool) -> None:
     """Log which cells of the design are planned on one cohort, so that a missing one can be named."""
     composed = compose(config_name="train", overrides=list(jobs[0].other), return_hydra_config=True)
     choices = composed.hydra.runtime.choices
-    config = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+    config = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     combination = read_combination(config, plan["sweep_id"], choices)
     _check_resampling(combination)
     cells = [

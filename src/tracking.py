@@ -90,7 +90,7 @@ class Tracking:
 
     def __init__(self, uri: str, experiments: tuple[str, ...], artifact_root: Path | None = None) -> None:
         self.uri = uri
-        self._root = artifact_root or _beside(uri)
+        self._root = artifact_root or default_artifact_root(uri)
         self._locks = self._root / ".locks" if self._root else None
         _check_address(uri)
         self._create_file()
@@ -223,6 +223,12 @@ def list_runs(uri: str) -> list[StoredRun]:
             return sorted(runs, key=lambda run: (run.start_time, run.run_id))
 
 
+def default_artifact_root(uri: str) -> Path | None:
+    """Return the folder of the artifacts beside a sqlite store; None for a server, which has its own."""
+    path = _sqlite_path(uri)
+    return None if path is None else path.parent / "mlartifacts"
+
+
 def artifact_folder(run: StoredRun, artifact_root: Path | None = None) -> Path:
     """Return where a run's artifacts should lie on this machine; the folder need not exist.
 
@@ -291,11 +297,6 @@ def _stored(run: Any, experiment: str) -> StoredRun:
 
 def _sqlite_path(uri: str) -> Path | None:
     return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
-
-
-def _beside(uri: str) -> Path | None:
-    path = _sqlite_path(uri)
-    return None if path is None else path.parent / "mlartifacts"
 
 
 def _process() -> str:

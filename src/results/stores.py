@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlparse
 import yaml
 
 from src.results.safe_pickle import RejectedRun
-from src.tracking import StoredRun, Tracking, TrackingError, artifact_folder, list_runs
+from src.tracking import StoredRun, Tracking, TrackingError, artifact_folder, default_artifact_root, list_runs
 
 _STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
 _MAX_TEXT = 2**20
@@ -92,7 +92,7 @@ def _mlflow_store(uri: str, artifact_root: Path | None) -> Store:
     kind = uri.partition(":")[0]
 
     def artifacts(run: StoredRun) -> Path:
-        folder = artifact_folder(run, artifact_root)
+        folder = artifact_folder(run, artifact_root or default_artifact_root(uri))
         if folder.is_dir():
             return folder
         if kind == "sqlite":
