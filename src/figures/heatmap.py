@@ -59,7 +59,7 @@ def _draw(tables: Tables, background: Background, *, better: str, colours: str) 
     letters = int(cell_mm / _LETTER_MM)
     labels = [background.label("imputation", name) for name in cells["imputation_method"].unique()]
     turned = any(len(word) > letters - 1 for label in labels for word in re.split(r"[\s-]", label))
-    sheet = new_sheet("double", down * (max(5.2 * n_rows, 28) + 8) + (24 if turned else 8))
+    sheet = new_sheet("double", down * (max(5.2 * n_rows, 28) + 11) + (24 if turned else 8))
     panels = sheet.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
     scale = ScalarMappable(
         Normalize(cells["value"].min(), cells["value"].max()), matplotlib.colormaps[colours]
@@ -115,7 +115,7 @@ def _absent(cell: dict[str, Any], cell_mm: float) -> str:
 def _panel_title(cell: pd.Series, cells: pd.DataFrame, background: Background) -> str:
     title = background.label("classifier", cell["classifier"])
     if len(set(cells["featurization"])) > 1:
-        title += f", {background.label('features', cell['featurization'])}"
+        title += f"\n{background.label('features', cell['featurization'])}"
     return title
 
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -15,6 +17,22 @@ FAILED = (3, 10, 30)
 def gaps_db(tmp_path_factory):
     """Simulated results with three failed cells; synthetic."""
     return simulated.build(tmp_path_factory.mktemp("db") / "gaps.db", missing=FAILED)
+
+
+@pytest.fixture(scope="session")
+def two_feature_sets_db(gaps_db, tmp_path_factory):
+    """The same grid, one of its classifiers being another one on other features."""
+    path = tmp_path_factory.mktemp("db") / "two.db"
+    shutil.copy(gaps_db, path)
+    with duckdb.connect(str(path)) as connection:
+        for table in ("essential_metrics", "runs", "coverage"):
+            other = "featurization = 'baseline', classifier = 'CatBoost'"
+            connection.execute(f"UPDATE {table} SET {other} WHERE classifier = 'XGBoost'")
+        connection.execute("UPDATE methods SET name = 'baseline' WHERE name = 'age'")
+        connection.execute(
+            "UPDATE methods SET display_name = 'Hand-crafted (baseline)' WHERE name = 'baseline'"
+        )
+    return path
 
 
 @pytest.fixture(scope="session")

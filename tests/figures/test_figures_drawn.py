@@ -18,7 +18,7 @@ from src.results.database import open_results
 
 FIGURES = find_figures()
 NAMES = [figure.name for figure in FIGURES]
-DATABASES = ["gaps_db", "long_names_db", "many_imputers_db"]
+DATABASES = ["gaps_db", "two_feature_sets_db", "long_names_db", "many_imputers_db"]
 
 
 def drawn(figure, database, laid_out=True):
@@ -151,6 +151,15 @@ def test_no_label_overlaps_another_and_none_leaves_the_picture(picture):
         for text in axes.texts:
             box = text.get_window_extent()
             assert edge.x0 <= box.x0 and box.x1 <= edge.x1, text.get_text()
+
+
+def test_no_title_of_a_panel_overlaps_another(picture):
+    sheet, _, _ = picture
+    titles = [title for axes in sheet.axes if axes.get_visible() for title in (axes.title, axes._left_title)]
+    boxes = [(title.get_text(), title.get_window_extent()) for title in titles if title.get_text()]
+    for (one, first), (other, second) in itertools.combinations(boxes, 2):
+        assert not _overlap(first, second), (one, other)
+        assert second.x1 <= sheet.bbox.x1, other
 
 
 def _shown(axis):
