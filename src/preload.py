@@ -1,7 +1,7 @@
 """What the server of child processes does once: load what most combinations need, and end with its parent.
 
-Only that server imports this module. The children are forked from it, so to the kernel it is their parent, and
-it has to end with the command for them to end too.
+Only that server imports this module. The children are forked from it, so to the kernel it is their parent,
+and it has to end with the command for them to end too.
 """
 
 import mlflow.tracking  # noqa: F401

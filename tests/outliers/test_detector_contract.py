@@ -98,10 +98,12 @@ def test_without_truth_it_works_or_says_why(path, cohort):
 
 
 @every_detector
-def test_nothing_to_learn_from_is_an_error(path, cohort):
+def test_without_a_sample_to_learn_from_it_says_so_or_needs_none(path, cohort):
     method = build(path)
-    if method.needs_truth:
-        pytest.skip("learns nothing")
-    lost = replace(cohort.blind().without_truth(), pupil=np.full(cohort.pupil.shape, np.nan))
-    with pytest.raises(ValueError, match="all samples of all fitted recordings are lost"):
-        method.fit(lost)
+    lost = replace(given(method, cohort), pupil=np.full(cohort.pupil.shape, np.nan))
+    try:
+        flags = method.fit(lost).detect(lost)
+    except ValueError as error:
+        assert "all samples of all fitted recordings are lost" in str(error)
+    else:
+        assert flags.shape == cohort.pupil.shape
