@@ -5,6 +5,7 @@ from pathlib import Path
 import dummy_methods
 import numpy as np
 import pytest
+from commands import run
 
 from src import stage_files
 from src.cohort.file import read_cohort, write_cohort
@@ -263,3 +264,22 @@ def test_stage_files_hold_what_was_written(tmp_path):
     np.testing.assert_array_equal(stage_files.read_imputed(tmp_path, recorded), imputed)
     stage_files.write_rows(tmp_path / "rows.json", [{"a": float("nan"), "b": 1}])
     assert json.loads((tmp_path / "rows.json").read_text()) == [{"a": None, "b": 1}]
+
+
+def test_a_classical_combination_imports_no_deep_library(tracking_uri, tmp_path):
+    code = f"""
+import sys
+from hydra import compose, initialize_config_dir
+from src.pipeline import run_combination
+from src.settings import read_combination
+from src.train import CONFIGS, register_resolvers
+register_resolvers()
+words = ["data=smoke", "outlier=LOF", "imputation=linear", "classifier=CatBoost", "profile=smoke"]
+words += ["evaluation.n_iterations=3", "tracking.uri={tracking_uri}", "data.folder={tmp_path}"]
+with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+    config = compose("train", words)
+choices = {{"outlier": "LOF", "imputation": "linear", "features": "simple", "classifier": "CatBoost"}}
+print(run_combination(read_combination(config, choices=choices))["state"])
+print([name for name in ("torch", "pypots", "transformers") if name in sys.modules])
+"""
+    assert run("-c", code).stdout.splitlines()[-2:] == ["finished", "[]"]
