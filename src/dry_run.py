@@ -26,9 +26,9 @@ def look_ahead(combination: Combination) -> dict[str, Any]:
         return status | {"state": "reusable", "seconds": 0.0}
     labels = combination.cohort.subjects["label"].dropna().to_numpy(dtype=int)
     step = combination.steps["classifier"]
-    if step.name not in _timed:
-        _timed[step.name] = _seconds_per_fit(step, labels)
-    fit = _timed[step.name]
+    if step.key() not in _timed:
+        _timed[step.key()] = _seconds_per_fit(step, labels)
+    fit = _timed[step.key()]
     return status | {"state": "planned", "seconds": fit * combination.n_iterations / combination.n_jobs}
 
 

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from functools import cache
 from multiprocessing.connection import Connection, wait
@@ -38,7 +39,7 @@ def run_isolated(work: Callable[..., Any], *arguments: Any, on_message: Callable
     Raises
     ------
     ProcessDied
-        If the child was killed or crashed; the message has its exit code.
+        If the child was killed or crashed, with its exit code; or if `work` raised, with what it raised.
     """
     context = _server()
     receiver, sender = context.Pipe(duplex=False)
@@ -50,10 +51,13 @@ def run_isolated(work: Callable[..., Any], *arguments: Any, on_message: Callable
             while not receiver.poll(_HEARTBEAT_S):
                 on_message(None)
             kind, value = receiver.recv()
-            if kind == "result":
-                process.join()
-                return value
-            on_message(value)
+            if kind == "message":
+                on_message(value)
+                continue
+            process.join()
+            if kind == "error":
+                raise ProcessDied(value)
+            return value
     except EOFError:
         process.join()
         raise ProcessDied(f"the process died with exit code {process.exitcode}") from None
@@ -89,8 +93,13 @@ def _server() -> Any:
 
 def _child(sender: Connection, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     die_with_parent()
-    result = work(*arguments, lambda message: sender.send(("message", message)))
-    sender.send(("result", result))
+    try:
+        result = work(*arguments, lambda message: sender.send(("message", message)))
+    except Exception as error:  # noqa: BLE001 - the parent raises it, and the traceback goes to stderr
+        traceback.print_exc()
+        sender.send(("error", f"the process ended with {type(error).__name__}: {error}"))
+    else:
+        sender.send(("result", result))
 
 
 def _exit_after(sentinel: Any) -> None:

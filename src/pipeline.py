@@ -76,12 +76,18 @@ def run_combination(combination: Combination, report: Callable[[Any], None] = lo
     """
     started = time.time()
     tracking = open_tracking(combination)
-    pipeline = Pipeline(combination, tracking, report)
+    stage = "setup"
+
+    def follow(message: tuple[Any, ...]) -> None:
+        nonlocal stage
+        stage = message[1] if message[0] == "stage" else stage
+        report(message)
+
     try:
-        reused, run = pipeline.run()
+        reused, run = Pipeline(combination, tracking, follow).run()
     except Exception as error:  # noqa: BLE001 - whatever goes wrong becomes a FAILED run with its traceback
-        return log_failure(combination, tracking, pipeline.stage, error, started)
-    return _status(combination, "reused" if reused else "finished", run, started)
+        return log_failure(combination, tracking, stage, error, started)
+    return run_status(combination, "reused" if reused else "finished", run, started)
 
 
 def log_failure(
@@ -91,14 +97,15 @@ def log_failure(
     text = "".join(traceback.format_exception(error))
     line = " ".join(str(error).split())[:MAX_ERROR] or "no message"
     tags = {"failed_stage": stage, "error_class": type(error).__name__, "error": line}
-    tags["failed_key"] = combination.keys().get(stage, "")
+    if stage in combination.steps:
+        tags["failed_key"] = combination.keys()[stage]
 
     def write(folder: Path) -> None:
         (folder / "traceback.txt").write_text(text, encoding="utf-8")
 
     record = _record(combination, "classifier", Outcome(write, tags=tags), started, "FAILED")
     run = tracking.log(record)
-    status = _status(combination, "failed", run, started)
+    status = run_status(combination, "failed", run, started)
     return status | {"stage": stage, "error": f"{type(error).__name__}: {line}"}
 
 
@@ -115,7 +122,6 @@ class Pipeline:
         self.report = report
         self.keys = combination.keys()
         self.runs: dict[str, StoredRun] = {}
-        self.stage = "cohort"
         labels = combination.cohort.subjects["label"]
         self.labelled = labels.notna().to_numpy()
         enough = (~self.labelled).sum() >= MIN_UNLABELLED
@@ -183,7 +189,6 @@ class Pipeline:
         return run
 
     def _compute(self, stage: str, compute: Callable[[], Outcome]) -> StoredRun:
-        self.stage = stage
         self.report(("stage", stage, self.combination.steps[stage].name))
         self._refuse_known_failure(stage)
         started = time.time()
@@ -389,7 +394,7 @@ def _record(combination: Combination, stage: str, outcome: Outcome, started: flo
     cohort = combination.cohort
     tags = {
         "kind": combination.kind if stage == "classifier" else "stage",
-        "stage_key": combination.keys()[stage],
+        "stage_key": combination.keys()[stage] if status == "FINISHED" else "",
         "cohort_hash": cohort.content_hash,
         "source": cohort.source,
         "unit": cohort.unit,
@@ -402,7 +407,8 @@ def _record(combination: Combination, stage: str, outcome: Outcome, started: flo
     return Record(_experiment(stage), name, params, tags, metrics, outcome.write, started, status)
 
 
-def _status(combination: Combination, state: str, run: StoredRun, started: float) -> dict[str, Any]:
+def run_status(combination: Combination, state: str, run: StoredRun, started: float) -> dict[str, Any]:
+    """Return what a sweep keeps of one of its runs; `state` is 'finished', 'reused' or 'failed'."""
     seconds = time.time() - started
     facts = {"state": state, "run_name": combination.run_name, "run_id": run.run_id, "seconds": seconds}
     return facts | {"metrics": dict(run.metrics)}

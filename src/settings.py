@@ -13,7 +13,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
+from hydra.errors import HydraException, InstantiationException
 from hydra.utils import instantiate, to_absolute_path
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -33,7 +33,7 @@ def read_combination(
     Parameters
     ----------
     config : DictConfig
-        As composed from `configs/train.yaml`.
+        As composed from `configs/train.yaml`; a `hydra` node is left aside.
     sweep_id : str, optional
         The sweep this is a part of.
     choices : mapping, optional
@@ -43,17 +43,18 @@ def read_combination(
         from hydra.core.hydra_config import HydraConfig
 
         choices = HydraConfig.get().runtime.choices
+    config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     if config.profile not in config.known_profiles:
         raise RegistryError(f"unknown profile {config.profile!r}. Valid: {', '.join(config.known_profiles)}")
     for stage in FACTORS:
         load_registry().method(stage, choices[stage])
     steps = {stage: _step(config, stage, choices[stage]) for stage in FACTORS}
-    needs_signal = getattr(steps["features"].method, "needs_signal", True)
-    if not needs_signal:
+    baseline = not getattr(steps["features"].method, "needs_signal", True)
+    if baseline:
         steps = {stage: steps[stage] for stage in ("features", "classifier")}
     root = config.tracking.artifact_root
     return Combination(
-        kind="combination" if needs_signal else "baseline",
+        kind="baseline" if baseline else "combination",
         steps=steps,
         cohort=cohort_card(config.data),
         n_iterations=config.evaluation.n_iterations,
@@ -68,10 +69,22 @@ def read_combination(
 
 def baseline_of(config: DictConfig, combination: Combination) -> Combination:
     """Return the age-only baseline on the same cohort and resamples as a combination."""
-    chosen = [f"{stage}={config.baseline[stage]}" for stage in ("features", "classifier")]
-    methods = compose(config_name="train", overrides=chosen)
-    steps = {stage: _step(methods, stage, config.baseline[stage]) for stage in ("features", "classifier")}
+    steps = _baseline_steps(config.baseline.features, config.baseline.classifier, config.profile)
     return replace(combination, kind="baseline", steps=steps)
+
+
+@cache
+def _baseline_steps(features: str, classifier: str, profile: str) -> dict[str, Step]:
+    chosen = {"features": features, "classifier": classifier}
+    words = [f"{stage}={name}" for stage, name in chosen.items()] + [f"profile={profile}"]
+    methods = compose(config_name="train", overrides=words)
+    return {stage: _step(methods, stage, name) for stage, name in chosen.items()}
+
+
+def needs_signal(features: str) -> bool:
+    """Whether a feature set is made from signals; the one that is not belongs to the baseline."""
+    target = compose(config_name="train", overrides=[f"features={features}"]).features["_target_"]
+    return getattr(Step("features", features, target, {}).method, "needs_signal", True)
 
 
 def cohort_card(data: DictConfig) -> CohortCard:
@@ -80,7 +93,10 @@ def cohort_card(data: DictConfig) -> CohortCard:
     assert isinstance(settings, dict)
     if "path" in settings:
         settings["path"] = to_absolute_path(settings["path"])
-    path = Path(instantiate(settings))
+    try:
+        path = Path(instantiate(settings))
+    except InstantiationException as error:
+        raise error.__cause__ or error from None  # the cohort's own sentence, without Hydra's around it
     stat = path.stat()
     return _read_card(path, stat.st_mtime_ns, stat.st_size)
 

@@ -21,19 +21,27 @@ from hydra import compose
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from src.cohort import CohortError
 from src.combination import FACTORS, Combination
 from src.dry_run import look_ahead
 from src.evaluation.resampling import EvaluationError, inbag_counts, resample_id
 from src.isolation import ProcessDied, run_isolated
-from src.pipeline import PipelineError, find_finished, log_failure, open_tracking, run_combination
+from src.pipeline import (
+    PipelineError,
+    find_finished,
+    log_failure,
+    open_tracking,
+    run_combination,
+    run_status,
+)
 from src.progress import Progress, duration
 from src.registry import RegistryError, load_registry
-from src.settings import baseline_of, read_combination
+from src.settings import baseline_of, needs_signal, read_combination
 from src.tracking import Record, TrackingError
 
 PLAN = "planned.json"
@@ -53,20 +61,26 @@ def run_job(config: DictConfig) -> dict[str, str]:
         combination = read_combination(config, plan.get("sweep_id", ""))
         _check_resampling(combination)
         baseline = baseline_of(config, combination)
+        open_tracking(combination)
     progress = _progress(plan.get("jobs", 1))
     if config.dry_run:
         status = look_ahead(combination)
     else:
         _ensure_baseline(baseline, progress)
         status = _run(combination, progress)
+    status["sweep_id"] = combination.sweep_id
     _write_json(Path(hydra_config.runtime.output_dir) / STATUS, status)
     progress.ends(status)
     if single:
         progress.close()
         print(_closing([status], 1, config.dry_run))
         if status["state"] == "failed":
-            raise SystemExit(1)
+            raise Failed(1)
     return {"state": status["state"]}
+
+
+class Failed(SystemExit):
+    """The exit of a command whose runs failed; they have said why."""
 
 
 class SweepCallback(Callback):
@@ -84,15 +98,16 @@ class SweepCallback(Callback):
             _write_json(self.folder / PLAN, plan)
             for cohort_jobs in _by_cohort(jobs):
                 _log_plan(plan, cohort_jobs, dry_run=config.dry_run)
-            self.jobs, self.dry_run = len(jobs), config.dry_run
+            self.jobs, self.dry_run, self.sweep_id = len(jobs), config.dry_run, sweep_id
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Print what became of the jobs; exit with 1 if any failed."""
         records = [json.loads(path.read_text(encoding="utf-8")) for path in self.folder.glob(f"*/{STATUS}")]
+        records = [record for record in records if record["sweep_id"] == self.sweep_id]
         _progress(self.jobs).close()
         print(_closing(records, self.jobs, self.dry_run))
         if len(records) < self.jobs or any(record["state"] == "failed" for record in records):
-            raise SystemExit(1)
+            raise Failed(1)
 
 
 @dataclass(frozen=True)
@@ -126,12 +141,11 @@ def _log_plan(plan: Mapping[str, Any], jobs: list[_Job], dry_run: bool) -> None:
     """Log which cells of the design are planned on one cohort, so that a missing one can be named."""
     composed = compose(config_name="train", overrides=list(jobs[0].other), return_hydra_config=True)
     choices = composed.hydra.runtime.choices
-    config = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
-    combination = read_combination(config, plan["sweep_id"], choices)
+    combination = read_combination(composed, plan["sweep_id"], choices)
     _check_resampling(combination)
-    cells = [
-        {factor: job.methods.get(stage, choices[stage]) for stage, factor in FACTORS.items()} for job in jobs
-    ]
+    methods = [{stage: job.methods.get(stage, choices[stage]) for stage in FACTORS} for job in jobs]
+    signal = {name: needs_signal(name) for name in {m["features"] for m in methods}}
+    cells = [{FACTORS[stage]: m[stage] for stage in FACTORS} for m in methods if signal[m["features"]]]
     _announce(combination, len(jobs))
     if dry_run:
         return
@@ -168,10 +182,16 @@ def _announce(combination: Combination, n_jobs: int) -> None:
 
 
 def _check_resampling(combination: Combination) -> None:
-    """Refuse a cohort that cannot be resampled before hours are spent on cleaning it."""
+    """Refuse what cannot be resampled before hours are spent on cleaning it."""
+    if combination.n_jobs < 1 or combination.seed < 0:
+        raise EvaluationError(
+            f"evaluation.n_jobs is {combination.n_jobs} and evaluation.seed {combination.seed}; "
+            "expected at least 1 process and a seed of at least 0"
+        )
     labelled = combination.cohort.subjects.dropna(subset="label")
+    y, groups = labelled["label"].to_numpy(dtype=float), list(labelled["code"])
     try:
-        inbag_counts(labelled["label"].to_numpy(dtype=float), list(labelled["code"]), 1, combination.seed)
+        inbag_counts(y, groups, min(combination.n_iterations, 1), combination.seed)
     except EvaluationError as error:
         raise EvaluationError(f"{combination.cohort.path.name}: {error}") from error
 
@@ -187,12 +207,7 @@ def _run(combination: Combination, progress: Progress) -> dict[str, Any]:
     """Run a combination in a process of its own, unless it is finished already."""
     started = time.time()
     tracking = open_tracking(combination)
-    run = find_finished(combination, tracking)
-    if run is not None:
-        status = {"state": "reused", "run_name": combination.run_name, "run_id": run.run_id}
-        return status | {"seconds": time.time() - started, "metrics": dict(run.metrics)}
-    progress.starts(combination.run_name)
-    stage = "cohort"
+    stage = "setup"
 
     def show(message: Any) -> None:
         nonlocal stage
@@ -201,8 +216,12 @@ def _run(combination: Combination, progress: Progress) -> dict[str, Any]:
         progress.message(message)
 
     try:
+        run = find_finished(combination, tracking)
+        if run is not None:
+            return run_status(combination, "reused", run, started)
+        progress.starts(combination.run_name)
         return run_isolated(run_combination, combination, on_message=show)
-    except ProcessDied as error:
+    except (ProcessDied, ModuleNotFoundError) as error:
         return log_failure(combination, tracking, stage, error, started)
 
 
@@ -254,6 +273,9 @@ def _clear_errors() -> Iterator[None]:
     except _EXPECTED as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         raise SystemExit(2) from error
+    except HydraException as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(1) from error
     except Exception as error:
         traceback.print_exc()
         raise SystemExit(2) from error

@@ -120,15 +120,19 @@ class Tracking:
             self._experiments[record.experiment], int(record.started * 1000), tags, record.run_name
         )
         run_id = run.info.run_id
-        self._client.log_batch(
-            run_id,
-            metrics=[Metric(name, value, now, 0) for name, value in record.metrics.items()],
-            params=[Param(name, str(value)) for name, value in record.params.items()],
-        )
-        with TemporaryDirectory(prefix="plr-artifacts-") as folder:
-            record.artifacts(Path(folder))
-            self._client.log_artifacts(run_id, folder)
-        self._client.set_terminated(run_id, record.status)
+        status = "FAILED"
+        try:
+            self._client.log_batch(
+                run_id,
+                metrics=[Metric(name, value, now, 0) for name, value in record.metrics.items()],
+                params=[Param(name, str(value)) for name, value in record.params.items()],
+            )
+            with TemporaryDirectory(prefix="plr-artifacts-") as folder:
+                record.artifacts(Path(folder))
+                self._client.log_artifacts(run_id, folder)
+            status = record.status
+        finally:
+            self._client.set_terminated(run_id, status)
         return _stored(self._client.get_run(run_id), record.experiment)
 
     def artifacts(self, run: StoredRun) -> Path:
@@ -305,7 +309,7 @@ def _process() -> str:
 
 def _is_dead(process: str) -> bool:
     host, _, pid = process.rpartition(":")
-    return host == socket.gethostname() and not _is_alive(int(pid))
+    return host == socket.gethostname() and pid.isdigit() and not _is_alive(int(pid))
 
 
 def _is_alive(pid: int) -> bool:

@@ -34,7 +34,7 @@ def main() -> None:
     try:
         _job()
     except SystemExit as stop:
-        if stop.code == 1:
+        if type(stop) is SystemExit and stop.code == 1:  # Hydra's own exit; a failed run has one of ours
             from src.settings import explain_unknown_keys
 
             explain_unknown_keys(sys.argv[1:])
