@@ -65,6 +65,12 @@ class Record:
     status: str = "FINISHED"
 
 
+def load_libraries() -> None:
+    """Import what a sqlite store needs; it takes a second, so do it before forking processes that need it."""
+    import mlflow.store.tracking.sqlalchemy_store
+    import mlflow.tracking  # noqa: F401
+
+
 def default_tracking_uri() -> str:
     """Return the address of the store in the repository."""
     return f"sqlite:///{ROOT / 'mlflow.db'}"
