@@ -162,8 +162,8 @@ def read_cohort(path: str | Path) -> tuple[Cohort, pd.DataFrame]:
     Returns
     -------
     cohort : Cohort
-        Rows ordered by class, original code, eye. `source` and `unit` are 'unstated' unless the file's table
-        `metadata` states them.
+        Rows in an order that tells nothing about the class. `source` and `unit` are 'unstated' unless the
+        file's table `metadata` states them.
     lookup : DataFrame
         `original_code`, `code`, `recording`; keep it with `save_lookup`, show it to nobody.
 

@@ -1,6 +1,8 @@
-"""The subjects table: anonymous codes in a canonical order, with fixed column types."""
+"""The subjects table: anonymous codes, an order that tells nothing, fixed column types."""
 
 from __future__ import annotations
+
+import hashlib
 
 import numpy as np
 import pandas as pd
@@ -42,7 +44,7 @@ def labels_from_names(names: pd.Series) -> np.ndarray:
 
 
 def anonymise(table: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-    """Give anonymous codes to subjects and recordings, in the canonical order.
+    """Give anonymous codes to subjects and recordings, numbered by class, original code, eye and order.
 
     Parameters
     ----------
@@ -53,9 +55,9 @@ def anonymise(table: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     Returns
     -------
     subjects : DataFrame
-        The columns of `Cohort.subjects`, sorted by class (control, glaucoma, no diagnosis), original code,
-        eye and order. Codes are H001.., G001.., U001..; a subject's recordings share the code, and are named
-        code-eye (code-number where eyes do not tell them apart).
+        The columns of `Cohort.subjects`, in an order that tells nothing about the class but is always the
+        same. Codes are H001.. (control), G001.. (glaucoma), U001.. (no diagnosis); a subject's recordings
+        share the code, and are named code-eye (code-number where eyes do not tell them apart).
     rows : ndarray of int
         Position in `table` of each row of `subjects`.
 
@@ -77,7 +79,14 @@ def anonymise(table: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     subjects["split"] = ordered["split"].astype("str")
     subjects["eye"] = ordered["eye"].astype("str")
     subjects["severity"] = ordered["severity"].astype(float)
-    return subjects[list(SUBJECT_COLUMNS)], rows
+    mixed = _mixed_order(subjects["recording"])
+    return subjects[list(SUBJECT_COLUMNS)].iloc[mixed].reset_index(drop=True), rows[mixed]
+
+
+def _mixed_order(recordings: pd.Series) -> np.ndarray:
+    """Sort by a hash of the names: codes are numbered by class, and a position must not tell it."""
+    digests = [hashlib.blake2b(name.encode(), digest_size=8).hexdigest() for name in recordings]
+    return np.argsort(digests, kind="stable")
 
 
 def _check_one_label(table: pd.DataFrame) -> None:

@@ -84,8 +84,8 @@ def generate(
     Returns
     -------
     Cohort
-        In mm at 30 Hz for 66 s, source 'synthetic', in the canonical order of codes, with truth mask, clean
-        signal and artefact types. `severity` is 0 in controls and up to 1 in glaucoma.
+        In mm at 30 Hz for 66 s, source 'synthetic', in an order that tells nothing about the class, with
+        truth mask, clean signal and artefact types. `severity` is 0 in controls and up to 1 in glaucoma.
 
     Raises
     ------
@@ -110,17 +110,17 @@ def generate(
     edges = np.array([edge for pair in LIGHT_S.values() for edge in pair])
     pupil, artefact_type = add_artefacts(noisy, RATE_HZ, edges, load, rng)
 
-    subjects = _subjects(rng, label, age, severity)
+    subjects, rows = _subjects(rng, label, age, severity)
     return Cohort(
         time=time,
-        pupil=np.round(pupil, 3),  # a camera's resolution, and it compresses
+        pupil=np.round(pupil[rows], 3),  # a camera's resolution, and it compresses
         light={colour: np.tile(edges_s, (n_recordings, 1)) for colour, edges_s in LIGHT_S.items()},
         subjects=subjects,
         unit="mm",
         source="synthetic",
-        truth_mask=artefact_type > 0,
-        truth_pupil=np.round(truth, 4),
-        artefact_type=artefact_type,
+        truth_mask=artefact_type[rows] > 0,
+        truth_pupil=np.round(truth[rows], 4),
+        artefact_type=artefact_type[rows],
     )
 
 
@@ -138,13 +138,15 @@ def _check(n: int, controls: int, glaucoma: int, effect: float, load: float, fac
         )
 
 
-def _subjects(rng: np.random.Generator, label: np.ndarray, age: np.ndarray, sev: np.ndarray) -> pd.DataFrame:
-    """Name the subjects; 70 % of them, at random, make the split 'train'."""
+def _subjects(
+    rng: np.random.Generator, label: np.ndarray, age: np.ndarray, sev: np.ndarray
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Name and order the subjects; 70 % of them, at random, make the split 'train'."""
     n = len(label)
     table = pd.DataFrame({"original": [f"{i:07d}" for i in range(n)], "label": label, "age": age})
     table["split"] = np.where(rng.permutation(n) < round(0.7 * n), "train", "test")
     table["eye"], table["order"], table["severity"] = None, 0, sev
-    return anonymise(table)[0]
+    return anonymise(table)
 
 
 def _ages(rng: np.random.Generator, sick: np.ndarray, effect: float) -> np.ndarray:

@@ -41,6 +41,11 @@ def folder_of(path, labels=LABELS, **changed):
     return path, path.parent / "labels.csv"
 
 
+def by_name(cohort):
+    """The cohort with its rows sorted by recording name."""
+    return cohort.take(np.argsort(cohort.subjects["recording"].to_numpy()))
+
+
 def replaced(line, place, text):
     rows = lines()
     fields = rows[line - 1].split(",")
@@ -60,6 +65,8 @@ def test_import(tmp_path):
         False,
         (3, 1981),
     )
+    assert list(lookup["recording"]) == list(cohort.subjects["recording"])
+    lookup, cohort = lookup.sort_values("recording"), by_name(cohort)
     assert list(lookup["original_code"]) == ["S2", "S2", "S1"]
     assert list(lookup["file"]) == ["a.csv", "c.csv", "b.csv"]
     assert list(cohort.subjects["recording"]) == ["G001-L", "G001-R", "U001"]
@@ -167,7 +174,11 @@ def test_command_round_trip(tmp_path):
     cohort, lookup = read_cohort(tmp_path / "c.duckdb")
     imported, _ = import_recordings(folder, labels)
     assert cohort.content_hash == imported.content_hash
-    assert list(lookup["original_code"]) == ["S2", "S2", "S1"]
+    assert dict(zip(lookup["recording"], lookup["original_code"], strict=True)) == {
+        "G001-L": "S2",
+        "G001-R": "S2",
+        "U001": "S1",
+    }
 
 
 @needs_real
@@ -176,7 +187,8 @@ def test_real_recordings(tmp_path):
     (tmp_path / "labels.csv").write_text(
         "file,subject_code,class_label,age\n" + "".join(f"recording_0{k}.csv,S{k},,\n" for k in (1, 2, 3))
     )
-    cohort, _ = import_recordings(REAL, tmp_path / "labels.csv")
+    cohort = by_name(import_recordings(REAL, tmp_path / "labels.csv")[0])
+    assert list(cohort.subjects["recording"]) == ["U001", "U002", "U003"]
     np.testing.assert_allclose(cohort.light["blue"], [[16.1, 25.1]] * 3, atol=0.15)
     np.testing.assert_allclose(cohort.light["red"], [[47.1, 56.2]] * 3, atol=0.25)
     lost = np.isnan(cohort.pupil)

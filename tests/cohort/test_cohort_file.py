@@ -58,6 +58,11 @@ def make_file(path, train=None, test=None):
     return path
 
 
+def by_name(cohort):
+    """The cohort with its rows sorted by recording name."""
+    return cohort.take(np.argsort(cohort.subjects["recording"].to_numpy()))
+
+
 @pytest.fixture(scope="module")
 def small():
     return generate(24, 8, 6, seed=7)
@@ -112,20 +117,28 @@ def test_file_of_other_hands(tmp_path):
     frames.append(rows("a", "glaucoma", **red_first, mood="z"))
     mixed = pd.concat(frames).sort_values("time", kind="stable")
     cohort, lookup = read_cohort(make_file(tmp_path / "c.duckdb", test=[mixed]))
-    assert list(lookup["original_code"]) == ["c", "a", "b"]
-    assert list(lookup["code"]) == ["H001", "G001", "G002"]
+    assert list(lookup["recording"]) == list(cohort.subjects["recording"])
+    assert dict(zip(lookup["original_code"], lookup["code"], strict=True)) == {
+        "c": "H001",
+        "a": "G001",
+        "b": "G002",
+    }
+    cohort = by_name(cohort)
     np.testing.assert_allclose(cohort.light["red"], [[10.0, 15.0]] * 3)
     np.testing.assert_allclose(cohort.light["blue"], [[40.0, 45.5]] * 3)
     assert (cohort.unit, cohort.source, cohort.has_truth) == ("unstated", "unstated", False)
     assert cohort.subjects["age"].isna().all()
     assert set(cohort.subjects["split"]) == {"test"}
-    assert cohort.pupil[0, 0] == 5
-    assert cohort.labels.tolist() == [0, 1, 1]
+    assert cohort.pupil[:, 0].tolist() == [5, 5, 5]
+    assert list(cohort.subjects["code"]) == ["G001", "G002", "H001"]
+    assert cohort.labels.tolist() == [1, 1, 0]
 
 
 def test_each_recording_keeps_its_own_onset(tmp_path):
     frames = [rows("a", "control"), rows("b", "control", blue=(16.0, 25.0))]
     cohort, _ = read_cohort(make_file(tmp_path / "c.duckdb", train=frames))
+    cohort = by_name(cohort)
+    assert list(cohort.subjects["recording"]) == ["H001", "H002"]
     np.testing.assert_allclose(cohort.light["blue"], [[15.0, 25.0], [16.0, 25.0]])
 
 
@@ -158,14 +171,16 @@ def test_empty_truth_columns_are_no_truth(tmp_path):
 def test_two_eyes_of_one_subject(tmp_path):
     frames = [rows("s", "glaucoma", eye="R"), rows("s", "glaucoma", eye="L"), rows("t", None, eye="L")]
     cohort, _ = read_cohort(make_file(tmp_path / "c.duckdb", train=frames))
-    assert list(cohort.subjects["recording"]) == ["G001-L", "G001-R", "U001"]
-    assert list(cohort.subjects["code"]) == ["G001", "G001", "U001"]
+    subjects = by_name(cohort).subjects
+    assert list(subjects["recording"]) == ["G001-L", "G001-R", "U001"]
+    assert list(subjects["code"]) == ["G001", "G001", "U001"]
+    assert list(subjects["eye"]) == ["L", "R", "L"]
     write_cohort(cohort, tmp_path / "again.duckdb")
     assert read_cohort(tmp_path / "again.duckdb")[0].content_hash == cohort.content_hash
 
 
 def test_original_codes_go_into_the_file_and_the_lookup_alone(small, tmp_path):
-    originals = [f"PLR{i:04d}" for i in range(len(small))]
+    originals = [f"PLR{rank:04.0f}" for rank in small.subjects["code"].rank()]
     write_cohort(small, tmp_path / "c.duckdb", original_codes=originals)
     cohort, lookup = read_cohort(tmp_path / "c.duckdb")
     assert cohort.content_hash == small.content_hash

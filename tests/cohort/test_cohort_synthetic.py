@@ -56,14 +56,21 @@ def test_default_is_the_study(default):
     assert default.source == "synthetic"
     assert default.unit == "mm"
     assert not np.isnan(default.truth_pupil).any()
-    assert list(default.subjects["code"][[0, 151, 152, 207, 208, 506]]) == [
-        "H001",
-        "H152",
-        "G001",
-        "G056",
-        "U001",
-        "U299",
-    ]
+    sizes = {"H": 152, "G": 56, "U": 299}
+    expected = {f"{letter}{k:03d}" for letter, size in sizes.items() for k in range(1, size + 1)}
+    codes = default.subjects["code"]
+    assert len(codes) == len(expected)
+    assert set(codes) == expected
+    np.testing.assert_array_equal(codes.str[0].map({"H": 0, "G": 1, "U": np.nan}), default.labels)
+
+
+def test_positions_tell_nothing_of_the_class(default):
+    labelled = ~np.isnan(default.labels)
+    label, rows = default.labels[labelled], np.arange(len(default))
+    assert abs(roc_auc_score(label, rows[labelled]) - 0.5) < 0.1
+    assert abs(roc_auc_score(labelled, rows) - 0.5) < 0.1
+    n_changes = np.count_nonzero(np.diff(label))  # 1 if sorted; by chance 82 +- 6 of 207
+    assert 65 < n_changes < 99
 
 
 def test_same_seed_same_cohort_other_seed_another():
