@@ -104,6 +104,7 @@ def test_no_store_is_one_clear_sentence(tmp_path):
 
 
 def test_an_mlflow_store_is_read_by_address_and_by_path_also_when_moved(empty_store, tmp_path):
+    """Artifacts are found beside a moved store; those that lie elsewhere need to be pointed at."""
     (tmp_path / "old").mkdir()
     shutil.copy(empty_store, tmp_path / "old" / "mlflow.db")
     uri = f"sqlite:///{tmp_path / 'old' / 'mlflow.db'}"
@@ -127,7 +128,12 @@ def test_an_mlflow_store_is_read_by_address_and_by_path_also_when_moved(empty_st
 
     (tmp_path / "old").rename(tmp_path / "new")
     moved = open_store(tmp_path / "new" / "mlflow.db")
-    with pytest.raises(RejectedRun, match="--artifact-root"):
+    folder = moved.artifacts(moved.runs[0])
+    assert folder.is_relative_to(tmp_path / "new" / "mlartifacts")
+    assert (folder / "note.txt").read_text() == "here"
+
+    (tmp_path / "new" / "mlartifacts").rename(tmp_path / "elsewhere")
+    with pytest.raises(RejectedRun, match="not where the store says; pass --artifact-root"):
         moved.artifacts(moved.runs[0])
-    found = open_store(tmp_path / "new" / "mlflow.db", tmp_path / "new" / "mlartifacts")
+    found = open_store(tmp_path / "new" / "mlflow.db", tmp_path / "elsewhere")
     assert (found.artifacts(found.runs[0]) / "note.txt").read_text() == "here"
