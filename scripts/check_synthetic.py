@@ -181,7 +181,8 @@ def draw(traces: list[Trace], table: pd.DataFrame) -> Figure:
     for axis, colour in zip(axes[2, :2], COLOURS, strict=True):
         _shapes(axis, made, real, colour)
     _examples(axes[2, 2], real[:4], "real recordings")
-    _examples(axes[2, 3], made[:2] + made[160:162], "SYNTHETIC recordings")
+    controls, glaucoma = ([trace for trace in made if trace.name.startswith(letter)] for letter in "HG")
+    _examples(axes[2, 3], controls[:2] + glaucoma[:2], "SYNTHETIC recordings")
     return figure
 
 
