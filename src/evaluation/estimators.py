@@ -6,7 +6,7 @@ is usually better. `apparent` is the model on its own training data. They are ne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -99,6 +99,7 @@ def estimate_all(
     inbag_counts: np.ndarray | None,
     y_prob_apparent: np.ndarray | None,
     groups: Sequence[str] | None = None,
+    iterations: Mapping[str, np.ndarray] | None = None,
 ) -> list[Estimate]:
     """Estimate every metric of one run.
 
@@ -114,6 +115,8 @@ def estimate_all(
         Predictions of the model fitted on everybody.
     groups : sequence of str, length n, optional
         The subject of each recording; by default every recording is a subject.
+    iterations : mapping of str to array_like, shape (B,), optional
+        What `iteration_metrics` gives for these predictions, where it is known already.
 
     Returns
     -------
@@ -132,8 +135,9 @@ def estimate_all(
     subjects = np.arange(labels.size) if groups is None else np.asarray(groups)
     run = _Run(labels, p, left_out_mask(p, inbag_counts), subjects)
     pooled = pool(p, run.left_out)
+    values = iteration_metrics(run.y, run.p, run.left_out) if iterations is None else iterations
     return [
-        *_oob(run, pooled),
+        *(_oob_estimate(metric, values[metric.name], run, pooled) for metric in METRICS),
         *_pooled(run, pooled),
         *_apparent(labels, y_prob_apparent),
     ]
@@ -145,12 +149,6 @@ class _Run:
     p: np.ndarray
     left_out: np.ndarray
     subjects: np.ndarray
-
-
-def _oob(run: _Run, pooled: Pooled) -> list[Estimate]:
-    """Return the means over the iterations."""
-    values = iteration_metrics(run.y, run.p, run.left_out)
-    return [_oob_estimate(metric, values[metric.name], run, pooled) for metric in METRICS]
 
 
 def _oob_estimate(metric: Metric, values: np.ndarray, run: _Run, pooled: Pooled) -> Estimate:

@@ -103,7 +103,7 @@ def collect_runs(store: Store, selection: Selection, writer: ResultsWriter, prog
     collection = Collection()
     essential = writer.tables["essential_metrics"]
     waiting: dict[str, list[pd.DataFrame]] = defaultdict(list)
-    bar = tqdm(selection.finished.values(), "extracting runs", disable=not progress, unit="run")
+    bar = tqdm(selection.finished.values(), "extracting runs", disable=None if progress else True, unit="run")
     for number, candidates in enumerate(bar, start=1):
         for name, rows in _first_sound(store, selection, candidates, essential, collection).items():
             waiting[name].append(rows)

@@ -49,7 +49,7 @@ def run_tables(table: BootstrapTable) -> dict[str, pd.DataFrame]:
     try:
         iterations = iteration_metrics(table.y, table.p_all, table.left_out)
         _check_stored(table, iterations)
-        estimates = estimate_all(table.y, table.p_all, counts, table.p_apparent, table.groups)
+        estimates = estimate_all(table.y, table.p_all, counts, table.p_apparent, table.groups, iterations)
         curves = all_curves(table.y, table.p_all, counts, table.p_apparent)
     except (EvaluationError, IntervalError) as error:
         raise RejectedRun(str(error)) from error
