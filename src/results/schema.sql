@@ -187,6 +187,7 @@ CREATE TABLE essential_metrics (
     cal_slope DOUBLE,
     cal_slope_median DOUBLE,
     cal_intercept_joint DOUBLE,
+    cal_intercept_joint_median DOUBLE,
     oe_ratio DOUBLE,
     oe_ratio_median DOUBLE,
     net_benefit_05 DOUBLE,
@@ -217,7 +218,8 @@ COMMENT ON COLUMN essential_metrics.brier_scaled IS 'Scaled Brier score (IPA), 1
 COMMENT ON COLUMN essential_metrics.cal_intercept IS 'Calibration in the large, ideal 0.';
 COMMENT ON COLUMN essential_metrics.cal_slope IS 'Calibration slope, ideal 1; mean over iterations.';
 COMMENT ON COLUMN essential_metrics.cal_slope_median IS 'Calibration slope, median over iterations.';
-COMMENT ON COLUMN essential_metrics.cal_intercept_joint IS 'Intercept fitted together with the slope, ideal 0.';
+COMMENT ON COLUMN essential_metrics.cal_intercept_joint IS 'Intercept fitted together with the slope, ideal 0; mean over iterations.';
+COMMENT ON COLUMN essential_metrics.cal_intercept_joint_median IS 'Intercept fitted together with the slope, median over iterations.';
 COMMENT ON COLUMN essential_metrics.oe_ratio IS 'Observed over expected number of cases, ideal 1; mean over iterations.';
 COMMENT ON COLUMN essential_metrics.oe_ratio_median IS 'Observed over expected number of cases, median over iterations.';
 COMMENT ON COLUMN essential_metrics.net_benefit_05 IS 'Net benefit of the rule p >= 0.05, per patient.';
@@ -249,6 +251,7 @@ CREATE TABLE baseline_metrics (
     cal_slope DOUBLE,
     cal_slope_median DOUBLE,
     cal_intercept_joint DOUBLE,
+    cal_intercept_joint_median DOUBLE,
     oe_ratio DOUBLE,
     oe_ratio_median DOUBLE,
     net_benefit_05 DOUBLE,
@@ -280,7 +283,8 @@ COMMENT ON COLUMN baseline_metrics.brier_scaled IS 'Scaled Brier score (IPA), 1 
 COMMENT ON COLUMN baseline_metrics.cal_intercept IS 'Calibration in the large, ideal 0.';
 COMMENT ON COLUMN baseline_metrics.cal_slope IS 'Calibration slope, ideal 1; mean over iterations.';
 COMMENT ON COLUMN baseline_metrics.cal_slope_median IS 'Calibration slope, median over iterations.';
-COMMENT ON COLUMN baseline_metrics.cal_intercept_joint IS 'Intercept fitted together with the slope, ideal 0.';
+COMMENT ON COLUMN baseline_metrics.cal_intercept_joint IS 'Intercept fitted together with the slope, ideal 0; mean over iterations.';
+COMMENT ON COLUMN baseline_metrics.cal_intercept_joint_median IS 'Intercept fitted together with the slope, median over iterations.';
 COMMENT ON COLUMN baseline_metrics.oe_ratio IS 'Observed over expected number of cases, ideal 1; mean over iterations.';
 COMMENT ON COLUMN baseline_metrics.oe_ratio_median IS 'Observed over expected number of cases, median over iterations.';
 COMMENT ON COLUMN baseline_metrics.net_benefit_05 IS 'Net benefit of the rule p >= 0.05, per patient.';
@@ -312,13 +316,13 @@ COMMENT ON COLUMN metric_estimates.metric IS 'The metric (metrics.name).';
 COMMENT ON COLUMN metric_estimates.estimator IS 'oob: mean over iterations on the left-out subjects (the headline). oob_pooled: metric of each subject''s mean left-out prediction, a bagged model. apparent: model trained and scored on everybody.';
 COMMENT ON COLUMN metric_estimates.estimate IS 'The estimate, in the unit of the metric.';
 COMMENT ON COLUMN metric_estimates.estimate_median IS 'Median over iterations, where the mean is not robust.';
-COMMENT ON COLUMN metric_estimates.n_defined IS 'Iterations in which the metric is defined (oob only).';
+COMMENT ON COLUMN metric_estimates.n_defined IS 'How many values the estimate rests on: for oob iterations in which the metric is defined, for oob_pooled and apparent recordings with a prediction.';
 COMMENT ON COLUMN metric_estimates.sampling_lo IS 'Lower end of the 95 % interval for another sample of patients.';
 COMMENT ON COLUMN metric_estimates.sampling_hi IS 'Upper end of the 95 % interval for another sample of patients.';
 COMMENT ON COLUMN metric_estimates.sampling_method IS 'How the sampling interval was computed.';
 COMMENT ON COLUMN metric_estimates.refit_lo IS '2.5 percentile over iterations: model instability, no confidence interval.';
 COMMENT ON COLUMN metric_estimates.refit_hi IS '97.5 percentile over iterations: model instability, no confidence interval.';
-COMMENT ON COLUMN metric_estimates.reason IS 'Why a value of this row is NULL; otherwise NULL.';
+COMMENT ON COLUMN metric_estimates.reason IS 'Why a value of this row is NULL, or what its values leave out, e.g. recordings that no iteration left out; otherwise NULL.';
 
 CREATE TABLE iteration_metrics (
     run_id VARCHAR NOT NULL,
@@ -488,7 +492,7 @@ COMMENT ON COLUMN outlier_quality.artefact_type IS 'all, or one type of artefact
 COMMENT ON COLUMN outlier_quality.n_samples IS 'Samples judged.';
 COMMENT ON COLUMN outlier_quality.n_artefact IS 'Artefact samples (of that type): tp + fn.';
 COMMENT ON COLUMN outlier_quality.tp IS 'Artefact samples flagged.';
-COMMENT ON COLUMN outlier_quality.fp IS 'Clean samples flagged; a false alarm has no type, so the same or NULL in the rows of a type.';
+COMMENT ON COLUMN outlier_quality.fp IS 'Clean samples flagged; a false alarm has no type, so NULL in the rows of a type.';
 COMMENT ON COLUMN outlier_quality.fn IS 'Artefact samples not flagged.';
 COMMENT ON COLUMN outlier_quality.tn IS 'Clean samples not flagged.';
 COMMENT ON COLUMN outlier_quality."precision" IS 'tp / (tp + fp), 0 to 1; NULL where nothing was flagged.';
