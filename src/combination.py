@@ -15,16 +15,13 @@ from typing import Any
 
 import pandas as pd
 
-NOT_IN_KEY = frozenset({"n_jobs", "device", "verbose"})
-"""Parameters that cannot change a result."""
+from src.registry import FACTORS
 
-FACTORS = {
-    "features": "featurization",
-    "outlier": "outlier_method",
-    "imputation": "imputation_method",
-    "classifier": "classifier",
-}
-"""Stage (config group) -> name of the factor, in the order of the run's name."""
+NOT_IN_KEY = frozenset({"n_jobs", "device", "verbose"})
+"""Parameters that are no part of what a method is; they may change a result's last digits and no more."""
+
+MIN_UNLABELLED = 50
+"""With at least so many recordings without a diagnosis, methods are fitted on those alone."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +33,11 @@ class CohortCard:
     source: str
     unit: str
     subjects: pd.DataFrame
+
+    @property
+    def fit_on(self) -> str:
+        """'unlabelled' where enough recordings have no diagnosis to fit methods on them, else 'all'."""
+        return "unlabelled" if self.subjects["label"].isna().sum() >= MIN_UNLABELLED else "all"
 
 
 @dataclass(frozen=True)
@@ -102,15 +104,16 @@ class Combination:
     def keys(self) -> dict[str, str]:
         """Return the key of each stage's result.
 
-        Every stage's key contains the key of the stage before it, and the first one the cohort's hash.
+        Every stage's key contains the key of the stage before it, and the first one the cohort's hash and
+        which of its recordings methods are fitted on.
         """
         keys = {}
-        key = self.cohort.content_hash
+        key = hash_of(self.cohort.content_hash, self.cohort.fit_on)
         for stage in ("outlier", "imputation", "features"):
             if stage in self.steps:
-                keys[stage] = key = self.steps[stage].key(self.cohort.content_hash, key)
+                keys[stage] = key = self.steps[stage].key(key)
         evaluation = hash_of(self.n_iterations, self.seed, source_digest("src.evaluation.loop"))
-        keys["classifier"] = self.steps["classifier"].key(self.cohort.content_hash, key, evaluation)
+        keys["classifier"] = self.steps["classifier"].key(key, evaluation)
         return keys
 
 

@@ -14,7 +14,15 @@ from functools import cache
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+"""What libraries read at import to know how many threads they may start."""
+
 
 _HEARTBEAT_S = 1.0
 _PR_SET_PDEATHSIG = 1
@@ -84,7 +92,7 @@ def _server() -> Any:
     Libraries read their thread counts at import, so they are set before; a stage that wants more threads
     asks its library for them.
     """
-    for variable in _THREADS:
+    for variable in THREAD_VARIABLES:
         os.environ.setdefault(variable, "1")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["src.preload"])

@@ -17,13 +17,10 @@ import numpy as np
 
 from src import stage_files
 from src.cohort import ARTEFACT_TYPES, Cohort
-from src.combination import FACTORS, Combination, Step
+from src.combination import Combination, Step
 from src.provenance import code_commit, package_versions
-from src.registry import load_registry
+from src.registry import FACTORS, load_registry
 from src.tracking import Record, StoredRun, Tracking
-
-MIN_UNLABELLED = 50
-"""With at least so many recordings without a diagnosis, methods are fitted on those alone."""
 
 STAGES = ("outlier", "imputation", "features", "classifier")
 N_EXAMPLES = 4
@@ -122,11 +119,9 @@ class Pipeline:
         self.report = report
         self.keys = combination.keys()
         self.runs: dict[str, StoredRun] = {}
-        labels = combination.cohort.subjects["label"]
-        self.labelled = labels.notna().to_numpy()
-        enough = (~self.labelled).sum() >= MIN_UNLABELLED
-        self.fit_on = "unlabelled" if enough else "all"
-        self.fit_rows = ~self.labelled if enough else np.ones_like(self.labelled)
+        self.labelled = combination.cohort.subjects["label"].notna().to_numpy()
+        self.fit_on = combination.cohort.fit_on
+        self.fit_rows = ~self.labelled if self.fit_on == "unlabelled" else np.ones_like(self.labelled)
 
     def run(self) -> tuple[bool, StoredRun]:
         """Return whether the combination was there already, and the run with the predictions."""

@@ -13,6 +13,14 @@ import yaml
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
+FACTORS = {
+    "features": "featurization",
+    "outlier": "outlier_method",
+    "imputation": "imputation_method",
+    "classifier": "classifier",
+}
+"""Stage (config group) -> name of the factor everywhere else, in the order of a run's name."""
+
 
 class RegistryError(ValueError):
     """A name that is not in the registry, or a registry that contradicts the configs."""
@@ -72,11 +80,9 @@ class Registry:
     metrics: Mapping[str, Metric]
     experiments: Mapping[str, Experiment]
 
-    def names(self, stage: str, runnable_only: bool = False) -> list[str]:
+    def names(self, stage: str) -> list[str]:
         """Return the method names of a stage in display order."""
-        return [
-            m.name for m in self.methods.values() if m.stage == stage and (m.runnable or not runnable_only)
-        ]
+        return [method.name for method in self.methods.values() if method.stage == stage]
 
     def method(self, stage: str, name: str) -> Method:
         """Return a method, or raise a `RegistryError` that lists the valid names."""

@@ -18,8 +18,8 @@ from hydra.utils import instantiate, to_absolute_path
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.combination import FACTORS, CohortCard, Combination, Step
-from src.registry import RegistryError, load_registry
+from src.combination import CohortCard, Combination, Step
+from src.registry import FACTORS, RegistryError, load_registry
 from src.tracking import ROOT
 
 PRIVATE = ROOT / "data" / "private"
@@ -68,7 +68,18 @@ def read_combination(
 
 
 def baseline_of(config: DictConfig, combination: Combination) -> Combination:
-    """Return the age-only baseline on the same cohort and resamples as a combination."""
+    """Return the age-only baseline on the same cohort and resamples as a combination.
+
+    Raises
+    ------
+    RegistryError
+        If `baseline.features` is made from signals: a baseline has none.
+    """
+    if needs_signal(config.baseline.features):
+        raise RegistryError(
+            f"baseline.features={config.baseline.features} is made from signals, which a baseline lacks; "
+            "expected a feature set of the subjects alone, such as age"
+        )
     steps = _baseline_steps(config.baseline.features, config.baseline.classifier, config.profile)
     return replace(combination, kind="baseline", steps=steps)
 
@@ -81,6 +92,7 @@ def _baseline_steps(features: str, classifier: str, profile: str) -> dict[str, S
     return {stage: _step(methods, stage, name) for stage, name in chosen.items()}
 
 
+@cache
 def needs_signal(features: str) -> bool:
     """Whether a feature set is made from signals; the one that is not belongs to the baseline."""
     target = compose(config_name="train", overrides=[f"features={features}"]).features["_target_"]

@@ -27,7 +27,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from src.cohort import CohortError
-from src.combination import FACTORS, Combination
+from src.combination import Combination
 from src.dry_run import look_ahead
 from src.evaluation.resampling import EvaluationError, inbag_counts, resample_id
 from src.isolation import ProcessDied, run_isolated
@@ -40,7 +40,7 @@ from src.pipeline import (
     run_status,
 )
 from src.progress import Progress, duration
-from src.registry import RegistryError, load_registry
+from src.registry import FACTORS, RegistryError, load_registry
 from src.settings import baseline_of, needs_signal, read_combination
 from src.tracking import Record, TrackingError
 
@@ -61,20 +61,22 @@ def run_job(config: DictConfig) -> dict[str, str]:
         combination = read_combination(config, plan.get("sweep_id", ""))
         _check_resampling(combination)
         baseline = baseline_of(config, combination)
-        open_tracking(combination)
+        tracking = open_tracking(combination)
+        if single:
+            tracking.close_dead_runs()
     progress = _progress(plan.get("jobs", 1))
     if config.dry_run:
         status = look_ahead(combination)
     else:
-        _ensure_baseline(baseline, progress)
-        status = _run(combination, progress)
+        baseline_error = _ensure_baseline(baseline, progress)
+        status = _run(combination, progress) | {"baseline_error": baseline_error}
     status["sweep_id"] = combination.sweep_id
     _write_json(Path(hydra_config.runtime.output_dir) / STATUS, status)
     progress.ends(status)
     if single:
         progress.close()
         print(_closing([status], 1, config.dry_run))
-        if status["state"] == "failed":
+        if _went_wrong([status], 1):
             raise Failed(1)
     return {"state": status["state"]}
 
@@ -106,7 +108,7 @@ class SweepCallback(Callback):
         records = [record for record in records if record["sweep_id"] == self.sweep_id]
         _progress(self.jobs).close()
         print(_closing(records, self.jobs, self.dry_run))
-        if len(records) < self.jobs or any(record["state"] == "failed" for record in records):
+        if _went_wrong(records, self.jobs):
             raise Failed(1)
 
 
@@ -231,14 +233,18 @@ def _baselines() -> set[str]:
     return set()
 
 
-def _ensure_baseline(baseline: Combination, progress: Progress) -> None:
+def _ensure_baseline(baseline: Combination, progress: Progress) -> str:
+    """Run the cohort's baseline if this process has not seen to it; return why it failed, or nothing."""
     key = baseline.keys()["classifier"]
     if key in _baselines():
-        return
+        return ""
     _baselines().add(key)
-    status = _run(baseline, progress)
-    if status["state"] == "failed":
-        print(f"the age-only baseline failed: {status['error']}", file=sys.stderr)
+    return _run(baseline, progress).get("error", "")
+
+
+def _went_wrong(records: list[dict[str, Any]], planned: int) -> bool:
+    failed = any(record["state"] == "failed" or record.get("baseline_error") for record in records)
+    return failed or len(records) < planned
 
 
 def _closing(records: list[dict[str, Any]], planned: int, dry_run: bool) -> str:
@@ -251,6 +257,9 @@ def _closing(records: list[dict[str, Any]], planned: int, dry_run: bool) -> str:
     lines = [f"planned {planned}, " + ", ".join(f"{state} {n}" for state, n in count.items())]
     lines += [
         f"  failed {r['run_name']} in {r['stage']}: {r['error']}" for r in records if r["state"] == "failed"
+    ]
+    lines += [
+        f"  failed the age-only baseline: {r['baseline_error']}" for r in records if r["baseline_error"]
     ]
     if len(records) < planned:
         lines.append(f"  {planned - len(records)} ended without a record: repeat the command to run them")

@@ -107,7 +107,11 @@ class Tracking:
         """Return the newest finished run with this key, or None."""
         condition = f"tags.stage_key = '{stage_key}' and attributes.status = 'FINISHED'"
         found = self._client.search_runs([self._experiments[experiment]], condition, max_results=1)
-        return _stored(found[0], experiment) if found else None
+        run = _stored(found[0], experiment) if found else None
+        if run is not None and self._root is not None and not artifact_folder(run, self._root).is_dir():
+            log.warning("%s is finished, but its artifacts are gone: it is made again", run.run_name)
+            return None
+        return run
 
     def find_failure(self, experiment: str, failed_key: str, sweep_id: str) -> StoredRun | None:
         """Return a failed run of this sweep whose stage with this key was what failed, or None."""

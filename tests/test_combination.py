@@ -12,14 +12,18 @@ def step(stage: str, target: str = "src.outliers.lof.LOF", **parameters) -> Step
     return Step(stage, "name", target, parameters)
 
 
-def combination(cohort_hash: str = "c", **changed: Step) -> Combination:
+def subjects(n_unlabelled: int) -> pd.DataFrame:
+    return pd.DataFrame({"label": pd.array([0, 1] + [None] * n_unlabelled, dtype="Int8")})
+
+
+def combination(cohort_hash: str = "c", n_unlabelled: int = 49, **changed: Step) -> Combination:
     steps = {
         "outlier": step("outlier", seed=0, n_jobs=1),
         "imputation": step("imputation", "src.imputation.linear.Linear"),
         "features": step("features", "src.features.age.Age"),
         "classifier": step("classifier", "src.classifiers.xgboost.XGBoost", n_trees=3),
     }
-    card = CohortCard(Path("cohort.duckdb"), cohort_hash, "synthetic", "mm", pd.DataFrame())
+    card = CohortCard(Path("cohort.duckdb"), cohort_hash, "synthetic", "mm", subjects(n_unlabelled))
     return Combination("combination", steps | changed, card, 10, 0, 1, "", None, "", "")
 
 
@@ -45,6 +49,13 @@ def test_what_cannot_change_a_result_is_not_in_its_key():
 
 def test_the_cohort_changes_every_key():
     assert changed_stages(combination(cohort_hash="d")) == list(combination().keys())
+
+
+def test_which_recordings_methods_are_fitted_on_is_in_every_key():
+    assert combination(n_unlabelled=49).cohort.fit_on == "all"
+    assert combination(n_unlabelled=50).cohort.fit_on == "unlabelled"
+    assert changed_stages(combination(n_unlabelled=50)) == list(combination().keys())
+    assert changed_stages(combination(n_unlabelled=48)) == []
 
 
 @pytest.mark.parametrize("what", ["n_iterations", "seed"])

@@ -18,6 +18,10 @@ def die(send):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def complain(send):
+    raise ValueError("not like this")
+
+
 def sleep_long(send):
     send(os.getpid())
     time.sleep(60)
@@ -32,6 +36,11 @@ def test_returns_the_result_and_passes_messages():
 def test_a_killed_child_is_an_error_with_its_exit_code():
     with pytest.raises(ProcessDied, match="exit code -9"):
         run_isolated(die, on_message=lambda message: None)
+
+
+def test_what_the_child_raises_reaches_the_parent(capfd):
+    with pytest.raises(ProcessDied, match="ended with ValueError: not like this"):
+        run_isolated(complain, on_message=lambda message: None)
 
 
 def test_a_child_ends_with_its_parent():

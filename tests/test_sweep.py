@@ -11,6 +11,8 @@ import duckdb
 import pytest
 from commands import ROOT, run, start
 
+from src.figures.catalogue import find_figures
+from src.sweep import _closing, _went_wrong
 from src.tracking import list_runs
 
 SWEEPS = sorted(path.stem for path in (ROOT / "configs" / "sweeps").glob("*.yaml"))
@@ -119,7 +121,7 @@ def test_figures_and_report_are_drawn_from_it(study, resumed):
     ).stdout
     assert "missing" not in drawn.lower()
     pictures = list((study.folder / "figures").glob("*.png"))
-    assert len(pictures) >= 8
+    assert {path.stem for path in pictures} == {figure.name for figure in find_figures()}
     assert all(path.with_suffix(".pdf").exists() and path.with_suffix(".csv").exists() for path in pictures)
     out = study.folder / "benchmarks"
     text = run("scripts/run_benchmark.py", "--db", str(study.db), "--out", str(out)).stdout
@@ -180,6 +182,15 @@ def test_a_failure_is_counted_and_the_rest_goes_on(study, resumed):
     assert study.query("SELECT count(*) FROM excluded_runs WHERE reason = 'failed'")[0][0] >= 2
 
 
+def test_a_failed_baseline_counts():
+    record = {"state": "finished", "run_name": "a", "seconds": 1.0, "metrics": {}, "baseline_error": ""}
+    assert not _went_wrong([record], 1)
+    assert _went_wrong([record], 2)
+    failed = record | {"baseline_error": "ValueError: no"}
+    assert _went_wrong([failed], 1)
+    assert "failed the age-only baseline: ValueError: no" in _closing([failed], 1, dry_run=False)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -193,6 +204,7 @@ def test_a_failure_is_counted_and_the_rest_goes_on(study, resumed):
         (("data=cohort", "data.path=nowhere.duckdb"), r"nowhere.duckdb.*no such file"),
         (("tracking.uri=sqlite:///relative.db",), r"tracking.uri sqlite:///relative.db is relative"),
         (("evaluation.n_iterations=0",), r"n_iterations is 0; expected at least 1"),
+        (("baseline.features=simple",), r"baseline.features=simple is made from signals"),
         (("evaluation.seed=-1",), r"evaluation.seed -1; expected"),
         (("data.n_glaucoma=0",), r"one class only"),
         (("data.n_glaucoma=3",), r"3 subjects of class 1 are too few to resample; expected at least 5"),

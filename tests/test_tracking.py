@@ -41,6 +41,24 @@ def test_only_finished_runs_are_found_and_the_newest_of_them(tracking_uri):
     assert tracking.find("A", "k").run_id == newest.run_id
 
 
+def test_a_run_whose_artifacts_are_gone_is_not_found(tracking_uri, caplog):
+    tracking = Tracking(tracking_uri, ("A",))
+    run = tracking.log(record())
+    shutil.rmtree(tracking.artifacts(run))
+    assert tracking.find("A", "k") is None
+    assert "its artifacts are gone" in caplog.text
+
+
+def test_a_run_whose_files_cannot_be_written_is_failed(tracking_uri):
+    def write(folder: Path) -> None:
+        raise OSError("disk full")
+
+    tracking = Tracking(tracking_uri, ("A",))
+    with pytest.raises(OSError, match="disk full"):
+        tracking.log(replace(record(), artifacts=write))
+    assert [run.status for run in list_runs(tracking_uri)] == ["FAILED"]
+
+
 def test_a_failure_is_found_in_its_sweep_only(tracking_uri):
     tracking = Tracking(tracking_uri, ("A",))
     failed = tracking.log(record(status="FAILED", failed_key="stage", sweep_id="1"))

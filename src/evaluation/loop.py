@@ -30,10 +30,9 @@ from src.evaluation.resampling import (
     resample_id,
     train_rows,
 )
-from src.isolation import die_with_parent
+from src.isolation import THREAD_VARIABLES, die_with_parent
 
 CHUNK = 20  # iterations a worker does between two reports: 20 ms to 0.3 s of work against 0.3 ms of messages
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 Progress = Callable[[int, int], None]
 

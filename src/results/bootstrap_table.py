@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from src import registry
 from src.results.safe_pickle import RejectedRun
 
-FACTORS = ("featurization", "outlier_method", "imputation_method", "classifier")
+FACTORS = tuple(registry.FACTORS.values())
 MAX_CELLS = 20_000_000
 
 
