@@ -24,7 +24,7 @@ class LogisticRegression(TabularClassifier):
 
     References
     ----------
-    le Cessie & van Houwelingen 1992, Applied Statistics 41:191, section 2.
+    le Cessie & van Houwelingen 1992, Applied Statistics 41:191.
     """
 
     def __init__(self, C: float = 1.0, random_state: int | None = None) -> None:

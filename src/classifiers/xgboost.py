@@ -16,7 +16,7 @@ class XGBoost(TabularClassifier):
     n_trees : int
         Number of boosting rounds.
     max_depth : int
-        Depth of a tree.
+        Depth of a tree, which has at most 2^max_depth leaves.
     learning_rate : float
         Shrinkage of each tree, in (0, 1].
     max_bin : int
@@ -32,7 +32,7 @@ class XGBoost(TabularClassifier):
     def __init__(
         self,
         n_trees: int = 100,
-        max_depth: int = 4,
+        max_depth: int = 3,
         learning_rate: float = 0.1,
         max_bin: int = 32,
         random_state: int | None = None,

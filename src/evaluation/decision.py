@@ -110,7 +110,7 @@ def shift_prevalence(p: np.ndarray, study: float, population: float = POPULATION
 
     References
     ----------
-    Elkan 2001, IJCAI, theorem 2; Steyerberg 2019, Clinical Prediction Models, chapter on updating.
+    Elkan 2001, IJCAI, theorem 2, which on the logit scale is this shift.
     """
     odds = np.exp(clipped_logit(p) + logit(population) - logit(study))
     return odds / (1 + odds)

@@ -6,6 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+_LEAST_SHARE = 0.1
+"""Least share of the recordings that a mean at a time point is taken over.
+
+Where nearly all are lost, as at a recording's end, what passes for observed is what the detector missed.
+"""
+
 
 @dataclass(frozen=True, eq=False)
 class Imputed:
@@ -46,7 +52,8 @@ def observed_only(pupil: np.ndarray, missing: np.ndarray) -> np.ndarray:
 def mean_curve(pupil: np.ndarray, missing: np.ndarray) -> np.ndarray:
     """Return the mean over recordings of the observed samples at each time point, shape (T,).
 
-    Time points at which no recording is observed are filled linearly, the ends held constant.
+    Time points at which hardly any recording is observed (less than a tenth of the number at the best
+    observed time point) are filled linearly from the others, the ends held constant.
 
     Raises
     ------
@@ -54,9 +61,9 @@ def mean_curve(pupil: np.ndarray, missing: np.ndarray) -> np.ndarray:
         If nothing at all is observed.
     """
     count = (~missing).sum(axis=0)
-    known = count > 0
-    if not known.any():
+    if not count.any():
         raise ValueError("all samples of all fitted recordings are missing; there is no mean curve to learn")
+    known = (count > 0) & (count >= _LEAST_SHARE * count.max())
     curve = np.where(missing, 0.0, pupil).sum(axis=0) / np.maximum(count, 1)
     samples = np.arange(len(curve))
     return np.interp(samples, samples[known], curve[known])

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from sklearn.neighbors import LocalOutlierFactor
 
-from src.outliers.scored import ScoreDetector
-from src.outliers.signals import sample_features
+from src.outliers.scored import SampleDetector
 
 
-class LOF(ScoreDetector):
+class LOF(SampleDetector):
     """Samples in a sparser neighbourhood than their neighbours' (Breunig et al. 2000, SIGMOD 29:93).
 
     The factor of every sample is taken relative to reference samples of the fitted recordings; the threshold
@@ -19,29 +20,14 @@ class LOF(ScoreDetector):
     ----------
     n_neighbors : int
         MinPts: at least the size of a cluster of artefacts among the reference samples (their section 6.2).
-    median_window, size_scale
-        See `src.outliers.signals.sample_features`.
-    cutoff, n_reference, seed, n_jobs
-        See `src.outliers.scored.ScoreDetector`.
+    **common
+        Parameters of `src.outliers.scored.SampleDetector`: median_window, size_scale, cutoff, n_reference,
+        seed, n_jobs.
     """
 
-    def __init__(
-        self,
-        n_neighbors: int,
-        median_window: int,
-        size_scale: float,
-        cutoff: float,
-        n_reference: int,
-        seed: int,
-        n_jobs: int,
-    ) -> None:
-        super().__init__(cutoff, n_reference, seed, n_jobs)
+    def __init__(self, n_neighbors: int, **common: Any) -> None:
+        super().__init__(**common)
         self.n_neighbors = n_neighbors
-        self.median_window = median_window
-        self.size_scale = size_scale
-
-    def _describe(self, pupil: np.ndarray) -> np.ndarray:
-        return sample_features(pupil, self.median_window, self.size_scale)
 
     def _learn(self, reference: np.ndarray) -> None:
         # Repeated points have infinite density; the paper counts distinct neighbours instead (section 4).

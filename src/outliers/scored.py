@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from joblib import Parallel, delayed
 
 from src.cohort.cohort import Cohort
+from src.outliers.signals import sample_features
 
 _THRESHOLD_UNITS = 20_000
 
@@ -99,6 +100,28 @@ class ScoreDetector(ABC):
         units = self._describe(pupil)
         scores = self._score(units.reshape(-1, units.shape[-1])).reshape(units.shape[:-1])
         return self._flag_samples(scores > self.threshold_)
+
+
+class SampleDetector(ScoreDetector):
+    """A detector whose units are samples, described by `src.outliers.signals.sample_features`.
+
+    Parameters
+    ----------
+    median_window : int
+        Samples in the running median that stands for a sample's surroundings.
+    size_scale : float
+        Difference in log size that counts as one unit.
+    **scoring
+        cutoff, n_reference, seed, n_jobs: see `ScoreDetector`.
+    """
+
+    def __init__(self, median_window: int, size_scale: float, **scoring: Any) -> None:
+        super().__init__(**scoring)
+        self.median_window = median_window
+        self.size_scale = size_scale
+
+    def _describe(self, pupil: np.ndarray) -> np.ndarray:
+        return sample_features(pupil, self.median_window, self.size_scale)
 
 
 def _draw(pool: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:

@@ -13,10 +13,10 @@ class SubPCA(ScoreDetector):
     """Subsequences far from the centre along any principal axis, each axis in units of its own spread.
 
     Sub-PCA of TSB-AD (Liu & Paparrizos 2024, NeurIPS 37): PCA of all windows, score = sum over components of
-    squared projection / variance (Aggarwal 2017, Outlier Analysis, section 3.3.1). Here a window is its shape
+    squared projection / variance (Aggarwal 2017, Outlier Analysis, section 3.3). Here a window is its shape
     around its mean, in units of the recording's noise, and the logarithm of that mean relative to the typical
     size (a flat loss differs in nothing else). Outlying windows are left out and the axes learned again
-    (Aggarwal 2017, section 3.3.2). A sample is flagged where every window that contains it is: a window is
+    (also there). A sample is flagged where every window that contains it is: a window is
     spoilt by a single bad sample, but its good neighbours lie in a good window too.
 
     Parameters

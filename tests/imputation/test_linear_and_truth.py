@@ -33,6 +33,30 @@ def test_mean_curve_of_what_is_observed():
     np.testing.assert_allclose(mean_curve(pupil, missing), [2, 4, 5, 6, 7])
 
 
+def test_a_few_missed_artefacts_do_not_make_the_mean_curve():
+    rng = np.random.default_rng(3)
+    pupil = rng.normal(4.0, 0.2, (300, 6))
+    missing = np.zeros(pupil.shape, dtype=bool)
+    missing[:, -1] = True
+    without = mean_curve(pupil, missing)
+    pupil[7, -1], missing[7, -1] = 9.0, False  # at the end one in 300 is left, and it is an artefact
+    np.testing.assert_array_equal(mean_curve(pupil, missing), without)
+    assert without[-1] == without[-2]
+    missing[8:37, -1] = False  # 30 of 300, all at 9 mm: enough to be believed
+    pupil[8:37, -1] = 9.0
+    np.testing.assert_allclose(mean_curve(pupil, missing)[-1], 9.0)
+
+
+def test_the_mean_curve_of_fewer_than_ten_recordings_uses_each():
+    pupil, missing = masked([[1.0, NAN, 3.0]] * 8 + [[1.0, 5.0, 3.0]])
+    np.testing.assert_allclose(mean_curve(pupil, missing), [1, 5, 3])
+
+
+def test_recordings_without_any_sample_do_not_count_for_the_mean_curve():
+    pupil, missing = masked([[1.0, 2.0, 9.0], [1.0, 2.0, NAN]] + [[NAN, NAN, NAN]] * 40)
+    np.testing.assert_allclose(mean_curve(pupil, missing), [1, 2, 9])
+
+
 def test_the_mean_curve_is_of_the_fitted_recordings():
     fitted, gone = masked([[1.0, 2.0, 3.0], [3.0, 4.0, 5.0]])
     lost, missing = masked([[NAN, NAN, NAN], [9.0, NAN, 9.0]])
