@@ -1,4 +1,4 @@
-"""One-class support vector machine (Schölkopf et al. 2001)."""
+"""One-class support vector machine (Schölkopf et al. 2001, Neural Computation 13:1443)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from src.outliers.scored import SampleDetector
 class OneClassSVM(SampleDetector):
     """Samples outside the region that holds most reference samples (Schölkopf et al. 2001).
 
-    The score is the negative decision function with a Gaussian kernel. Source: Neural Computation 13:1443.
+    The score is the negative decision function with a Gaussian kernel.
 
     Parameters
     ----------
