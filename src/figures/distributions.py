@@ -48,10 +48,10 @@ def _draw(tables: Tables, background: Background) -> Sheet:
 
 DISTRIBUTIONS = Figure(
     name="probability_distributions",
-    title="Predicted probabilities by outcome, out-of-bag mean per subject",
+    title="Predicted probabilities by outcome: out-of-bag means (oob_pooled)",
     caption=(
-        "Histogram of each subject's mean prediction over the resamples that left it out, as a share of "
-        f"its outcome class. {RULE}"
+        "Histogram of each recording's mean prediction over the models that left it out (oob_pooled), as a "
+        f"share of its outcome class. {RULE}"
     ),
     queries={"bars": _BARS, "chosen": CHOSEN},
     draw=_draw,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,12 +16,22 @@ from src.figures.figure import Figure, Tables
 from src.figures.style import GREY, INK, PALE, Background, legend_below, new_sheet, records, wrap
 
 _ESTIMATES = """
-WITH placed AS (
-    SELECT *, row_number() OVER (PARTITION BY {column} ORDER BY rank, run_id) AS place
-    FROM v_leaderboard WHERE brier IS NOT NULL
+WITH marked AS (
+    SELECT l.*, coalesce(o.category = 'ground truth', false) AS true_mask,
+           coalesce(i.category = 'ground truth', false) AS true_values
+    FROM v_leaderboard l
+    LEFT JOIN methods o ON o.stage = 'outlier' AND o.name = l.outlier_method
+    LEFT JOIN methods i ON i.stage = 'imputation' AND i.name = l.imputation_method
+    WHERE l.brier IS NOT NULL
+),
+placed AS (
+    SELECT *, {by_rule} AS by_rule,
+           row_number() OVER (PARTITION BY {column} ORDER BY ({by_rule}) DESC, rank, run_id) AS place
+    FROM marked
 )
 SELECT p.{column} AS method, p.run_id, p.featurization, p.outlier_method, p.imputation_method, p.classifier,
-       p.place = 1 AS chosen, dense_rank() OVER (ORDER BY best.rank, best.run_id) AS row_number,
+       p.true_mask OR p.true_values AS uses_truth, p.by_rule, p.place = 1 AS chosen,
+       dense_rank() OVER (ORDER BY best.rank, best.run_id) AS row_number,
        p.auroc, p.auroc_lo, p.auroc_hi, p.auroc_refit_lo, p.auroc_refit_hi,
        p.brier, p.brier_lo, p.brier_hi, p.brier_refit_lo, p.brier_refit_hi
 FROM placed p JOIN placed best ON best.{column} = p.{column} AND best.place = 1
@@ -29,13 +41,16 @@ _BASELINE = """
 SELECT run_id, classifier, auroc, brier FROM baseline_metrics
 WHERE brier IS NOT NULL ORDER BY brier, auroc DESC LIMIT 1
 """
+_SAME_IN_BOTH = "true_mask = true_values"
+_NO_TRUTH = "NOT (true_mask OR true_values)"
+_RULE_BROKEN = "* no combination by this rule: shown is the best there is, with other use of the ground truth"
 _PANELS = (("auroc", "AUROC (higher is better)"), ("brier", "Brier score (lower is better)"))
 
 
 def _draw(tables: Tables, background: Background, *, stage: str) -> Sheet:
     rows, baseline = tables["estimates"], tables["baseline"]
     chosen = rows[rows["chosen"]]
-    labels = [wrap(background.label(stage, method)) for method in chosen["method"]]
+    labels = [_label(row, background, stage) for row in records(chosen)]
     lines = sum(max(2, label.count("\n") + 1) for label in labels)
     sheet = new_sheet("double", 20 + 3.4 * lines)
     panels = sheet.subplots(1, 2, sharey=True)
@@ -47,8 +62,13 @@ def _draw(tables: Tables, background: Background, *, stage: str) -> Sheet:
     panels[0].set_yticks(chosen["row_number"], labels)
     panels[0].set_ylim(len(chosen) + 0.6, 0.4)
     _words(panels[1], chosen, background, stage)
-    legend_below(sheet, _legend(not baseline.empty), columns=2)
+    legend_below(sheet, _legend(not baseline.empty, bool(chosen["by_rule"].all())), columns=2)
     return sheet
+
+
+def _label(row: Mapping[str, Any], background: Background, stage: str) -> str:
+    """Name of a row's method, with a star where the rule finds no combination of it."""
+    return wrap(background.label(stage, row["method"]) + ("" if row["by_rule"] else " *"))
 
 
 def _panel(axes: Axes, rows: pd.DataFrame, metric: str, colours: list[str]) -> None:
@@ -80,36 +100,58 @@ def _words(axes: Axes, chosen: pd.DataFrame, background: Background, stage: str)
         )
 
 
-def _legend(with_baseline: bool) -> list[Line2D]:
+def _legend(with_baseline: bool, all_by_rule: bool) -> list[Line2D]:
     handles = [
         Line2D([], [], color=GREY, linewidth=3.2, marker="o", markeredgecolor=INK, markersize=4,
                label="best combination, 95 % sampling interval (thick)"),
         Line2D([], [], color=INK, linewidth=0.6, label="refit interval (thin): spread over resamples"),
-        Line2D([], [], color=PALE, linewidth=0, marker="o", markersize=2.5, label="its other combinations"),
+        Line2D([], [], color=PALE, linewidth=0, marker="o", markersize=2.5,
+               label="its other combinations, also with ground truth"),
     ]  # fmt: skip
     if with_baseline:
         handles.append(Line2D([], [], color=GREY, linestyle=(0, (4, 2)), linewidth=0.8, label="age only"))
+    if not all_by_rule:
+        handles.append(Line2D([], [], linewidth=0, label=_RULE_BROKEN))
     return handles
 
 
-def _forest(stage: str, column: str, words: str) -> Figure:
+def _forest(stage: str, column: str, words: str, by_rule: str, rule: str) -> Figure:
     return Figure(
         name=f"forest_{stage}",
         title=f"Screening accuracy by {words}",
         caption=(
             f"One row per {words}, ordered by Brier score. The large mark is the method's combination with "
-            "the lowest out-of-bag Brier score (ties: higher AUROC), named at the right; small marks are "
-            "its other combinations. Thick: 95 % sampling interval, what another sample of patients would "
+            f"the lowest out-of-bag Brier score (ties: higher AUROC), named at the right, {rule}; where "
+            "there is none (star at the name), of all. Small marks are its other combinations, with and "
+            "without ground truth. Thick: 95 % sampling interval, what another sample of patients would "
             "give. Thin: 2.5 to 97.5 percentile over refits on the resamples, which is instability of the "
             "model and no confidence interval. Dashed: the best model that knows only age. Estimates are "
             "out-of-bag means (oob)."
         ),
-        queries={"estimates": _ESTIMATES.format(column=column), "baseline": _BASELINE},
+        queries={"estimates": _ESTIMATES.format(column=column, by_rule=by_rule), "baseline": _BASELINE},
         draw=partial(_draw, stage=stage),
         needs=("v_leaderboard",),
     )
 
 
-OUTLIER = _forest("outlier", "outlier_method", "outlier method")
-IMPUTATION = _forest("imputation", "imputation_method", "imputation method")
-CLASSIFIER = _forest("classifier", "classifier", "classifier")
+OUTLIER = _forest(
+    "outlier",
+    "outlier_method",
+    "outlier method",
+    _SAME_IN_BOTH,
+    "chosen among those without the true signal for imputation (for the ground truth: with it)",
+)
+IMPUTATION = _forest(
+    "imputation",
+    "imputation_method",
+    "imputation method",
+    _SAME_IN_BOTH,
+    "chosen among those without the true mask (for the ground truth: with it)",
+)
+CLASSIFIER = _forest(
+    "classifier",
+    "classifier",
+    "classifier",
+    _NO_TRUTH,
+    "chosen among those without ground truth for mask or imputation",
+)

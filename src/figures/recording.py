@@ -16,7 +16,6 @@ from src.figures.style import (
     GREY,
     INK,
     PALE,
-    PALETTE,
     RED_LIGHT,
     TRUTH,
     Background,
@@ -137,7 +136,7 @@ def _imputed(axes: Axes, rows: pd.DataFrame, colour: str) -> None:
     near = missing | np.r_[missing[1:], False] | np.r_[False, missing[:-1]]
     time, signal = rows["time_s"], rows["imputed"]
     axes.plot(time, rows["truth"].astype(float), color=TRUTH, linewidth=1.8, alpha=0.45, gid="truth")
-    axes.plot(time, signal.where(~missing), color=GREY, linewidth=0.6, gid="observed")
+    axes.plot(time, signal.where(~missing), color=PALE, linewidth=0.6, gid="observed")
     spread = 1.96 * rows["sd"].astype(float).where(missing)
     if spread.notna().any():
         axes.fill_between(
@@ -191,8 +190,8 @@ def _legend(tables: Tables) -> list[Line2D]:
     handles = [Line2D([], [], color=INK, linewidth=0.8, label="as recorded")]
     if tables["signal"]["truth"].notna().any():
         handles.append(Line2D([], [], color=TRUTH, linewidth=1.8, alpha=0.45, label="clean signal"))
-    handles.append(Line2D([], [], color=GREY, linewidth=0.8, label="kept"))
-    handles.append(Line2D([], [], color=PALETTE[4], linewidth=1.3, label="imputed"))
+    handles.append(Line2D([], [], color=PALE, linewidth=0.8, label="kept"))
+    handles.append(Line2D([], [], color=GREY, linewidth=2.4, label="imputed (method's colour)"))
     for colour in tables["light"]["colour"].unique():
         shade = _LIGHT_COLOURS.get(colour, PALE)
         handles.append(Line2D([], [], color=shade, linewidth=5, label=f"{colour} light"))

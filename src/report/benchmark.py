@@ -29,7 +29,8 @@ class Stage:
     ----------
     read : callable
         Reads the results: one row per combination of `factors`, a column per metric, `reference` (True where
-        the method was given the truth it is judged by).
+        the method was given the truth it is judged by), `uses_truth` (True where a method was given the true
+        mask or the true signal).
     default : str
         Metric it is ranked by unless asked otherwise.
     beside : tuple of str
@@ -71,8 +72,12 @@ class Benchmark:
     champion : mapping or None
         Row of the combination chosen by the rule, of the whole database; None for other stages than
         classification.
+    practical : mapping or None
+        Row of the best by the same rule of those that need no ground truth; None where there is none.
     baseline : DataFrame
         What age alone achieves, in the columns of `table`; a row without values has its `reason`.
+    failed_baselines : DataFrame
+        `reason` and `detail` of each baseline run without a result; empty where there is a result.
     identical : DataFrame
         Pairs of combinations (`a`, `b`) whose predictions are the same to the last bit.
     background : Background
@@ -82,7 +87,9 @@ class Benchmark:
     table: pd.DataFrame
     metrics: tuple[Metric, ...]
     champion: Mapping[str, Any] | None
+    practical: Mapping[str, Any] | None
     baseline: pd.DataFrame
+    failed_baselines: pd.DataFrame
     identical: pd.DataFrame
     background: Background
 
@@ -166,12 +173,15 @@ def read_benchmark(query: Query, registry: Registry, question: Question, dataset
     table = _keep_models(table, stage.models, question.models)
     metrics = _metrics_present(registry, table, question)
     screening = question.stage == "classification"
+    best, baseline = (_best(query), _baseline(query)) if screening else (table.iloc[:0], table.iloc[:0])
     return Benchmark(
         question=question,
         table=rank(table, question.metric),
         metrics=metrics,
-        champion=_champion(query) if screening else None,
-        baseline=_baseline(query) if screening else table.iloc[:0],
+        champion=_first(best),
+        practical=_first(best[~best["uses_truth"]]),
+        baseline=baseline,
+        failed_baselines=query(_FAILED_BASELINES).iloc[: None if baseline.empty else 0],
         identical=query(_IDENTICAL),
         background=background,
     )
@@ -249,9 +259,13 @@ def _metrics_present(registry: Registry, table: pd.DataFrame, question: Question
 
 _ESTIMATES = """
 SELECT r.run_id, r.featurization, r.outlier_method, r.imputation_method, r.classifier, r.n_unusable, r.fit_on,
-       r.duration_s, false AS reference, m.metric, m.estimate AS value,
+       r.duration_s, false AS reference,
+       coalesce('ground truth' IN (o.category, i.category), false) AS uses_truth,
+       m.metric, m.estimate AS value, m.estimate_median AS median,
        m.sampling_lo AS lo, m.sampling_hi AS hi, m.refit_lo, m.refit_hi
 FROM runs r JOIN metric_estimates m USING (run_id)
+LEFT JOIN methods o ON o.stage = 'outlier' AND o.name = r.outlier_method
+LEFT JOIN methods i ON i.stage = 'imputation' AND i.name = r.imputation_method
 WHERE r.kind = $kind AND m.estimator = 'oob'
 ORDER BY r.run_id
 """
@@ -268,20 +282,37 @@ _NO_BASELINE = "SELECT run_id, featurization, classifier, reason FROM baseline_m
 _IMPUTATION = """
 SELECT q.run_id, q.outlier_method, q.imputation_method, q.mae, q.mre, q.mse, q.unit,
        l.mae AS mae_longer_than_1_s, q.n_samples, q.fit_on, q.evaluated_on, q.duration_s,
-       coalesce(m.category = 'ground truth', false) AS reference
+       coalesce(m.category = 'ground truth', false) AS reference,
+       coalesce('ground truth' IN (o.category, m.category), false) AS uses_truth
 FROM imputation_quality q
 LEFT JOIN imputation_quality l ON l.outlier_method = q.outlier_method AND l.gap = 'longer than 1 s'
      AND l.imputation_method = q.imputation_method
 LEFT JOIN methods m ON m.stage = 'imputation' AND m.name = q.imputation_method
+LEFT JOIN methods o ON o.stage = 'outlier' AND o.name = q.outlier_method
 WHERE q.gap = 'all' ORDER BY q.outlier_method, q.imputation_method
 """
 _DETECTION = """
 SELECT q.run_id, q.outlier_method, q.f1, q."precision", q.recall, q.fpr, q.n_samples, q.n_artefact,
-       q.fit_on, q.evaluated_on, q.duration_s, coalesce(m.category = 'ground truth', false) AS reference
+       q.fit_on, q.evaluated_on, q.duration_s, coalesce(m.category = 'ground truth', false) AS reference,
+       reference AS uses_truth
 FROM outlier_quality q LEFT JOIN methods m ON m.stage = 'outlier' AND m.name = q.outlier_method
 WHERE q.artefact_type = 'all' ORDER BY q.outlier_method
 """
-_CHAMPION = "SELECT * FROM v_leaderboard WHERE rank = 1 AND brier IS NOT NULL ORDER BY run_id LIMIT 1"
+_BEST = """
+SELECT l.*, coalesce('ground truth' IN (o.category, i.category), false) AS uses_truth
+FROM v_leaderboard l
+LEFT JOIN methods o ON o.stage = 'outlier' AND o.name = l.outlier_method
+LEFT JOIN methods i ON i.stage = 'imputation' AND i.name = l.imputation_method
+WHERE l.brier IS NOT NULL
+QUALIFY row_number() OVER (PARTITION BY uses_truth ORDER BY l.rank, l.run_id) = 1
+ORDER BY l.rank, l.run_id
+"""
+# Runs that stayed out have no kind, but only a baseline's name has no method for the signal.
+_FAILED_BASELINES = """
+SELECT DISTINCT reason, detail FROM excluded_runs
+WHERE reason IN ('failed', 'unfinished', 'rejected') AND contains(run_name, '__none__none__')
+ORDER BY reason, detail
+"""
 _IDENTICAL = """
 SELECT a.featurization AS a_featurization, a.outlier_method AS a_outlier_method,
        a.imputation_method AS a_imputation_method, a.classifier AS a_classifier,
@@ -293,14 +324,16 @@ ORDER BY i.run_id_a, i.run_id_b
 
 
 def _estimates(query: Query, kind: str) -> pd.DataFrame:
-    """Out-of-bag estimates, one row per run: a column per metric and four more for its intervals."""
+    """Out-of-bag estimates, one row per run: a column per metric and more for its median and intervals."""
     long = query(_ESTIMATES, {"kind": kind})
-    wide = long.drop_duplicates("run_id")[[*_FIXED, "duration_s", "reference"]].set_index("run_id")
+    wide = long.drop_duplicates("run_id")[[*_FIXED, "duration_s", "reference", "uses_truth"]].set_index(
+        "run_id"
+    )
     columns = {}
     for metric, part in long.groupby("metric", sort=False):
         values = part.set_index("run_id")
         columns[str(metric)] = values["value"]
-        columns |= {f"{metric}_{end}": values[end] for end in INTERVAL_ENDS}
+        columns |= {f"{metric}_{name}": values[name] for name in ("median", *INTERVAL_ENDS)}
     return pd.concat([wide, pd.DataFrame(columns, index=wide.index)], axis=1).reset_index()
 
 
@@ -312,9 +345,13 @@ def _baseline(query: Query) -> pd.DataFrame:
     return pd.concat([_estimates(query, "baseline"), query(_NO_BASELINE)], ignore_index=True)
 
 
-def _champion(query: Query) -> Mapping[str, Any] | None:
-    rows = records(query(_CHAMPION))
-    return rows[0] if rows else None
+def _best(query: Query) -> pd.DataFrame:
+    """The best combination with and the best without ground truth by the rule, the better first."""
+    return query(_BEST)
+
+
+def _first(rows: pd.DataFrame) -> Mapping[str, Any] | None:
+    return records(rows)[0] if len(rows) else None
 
 
 STAGES: Mapping[str, Stage] = {

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Sheet
@@ -19,7 +22,7 @@ from src.figures.style import (
 )
 from src.registry import Metric
 from src.report.benchmark import Benchmark, rank
-from src.report.words import direction
+from src.report.words import TRUTH_MARK, direction
 
 SHOWN = 40
 """Rows on a chart; the rest is in the tables."""
@@ -35,16 +38,22 @@ def draw_chart(benchmark: Benchmark, metric: Metric) -> Sheet:
     sheet = new_sheet("double", 14 + 4.4 * len(rows))
     axes = sheet.subplots()
     handles = _marks(axes, rows, metric, _colours(benchmark, rows))
-    axes.set_yticks(rows["y"], [benchmark.name(row) for row in records(rows)])
+    axes.set_yticks(rows["y"], [_label(benchmark, row) for row in records(rows)])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     if metric.target is not None:
         axes.axvline(metric.target, color=GREY, linewidth=0.8, linestyle=":", zorder=0, gid="target")
     axes.set_xlabel(metric.display_name)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    if rows["uses_truth"].any():
+        handles.append(Line2D([], [], linewidth=0, label=f"{TRUTH_MARK} uses the ground truth"))
     if handles:
         legend_below(sheet, handles, columns=2)
     finish(sheet, heading, benchmark.background)
     return sheet
+
+
+def _label(benchmark: Benchmark, row: Mapping[str, Any]) -> str:
+    return benchmark.name(row) + (f" {TRUTH_MARK}" if row["uses_truth"] else "")
 
 
 def _colours(benchmark: Benchmark, rows: pd.DataFrame) -> list[str]:

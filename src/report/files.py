@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader
 from src.figures.style import journal_style, records, save_picture, write_text
 from src.report.benchmark import Benchmark
 from src.report.charts import draw_chart
-from src.report.words import as_text, direction, notes, ranking, results, title
+from src.report.words import as_text, cautions, direction, notes, ranking, results, title
 
 
 def write_report(benchmark: Benchmark, out: Path) -> list[Path]:
@@ -57,8 +57,10 @@ def as_data(benchmark: Benchmark) -> dict[str, Any]:
         "target": metric.target,
         "models": list(benchmark.question.models),
         "notes": notes(benchmark),
+        "cautions": cautions(benchmark),
         "ranking": _plain_rows(benchmark.table),
         "champion": _plain(benchmark.champion) if benchmark.champion else None,
+        "champion_without_truth": _plain(benchmark.practical) if benchmark.practical else None,
         "baseline": _plain_rows(benchmark.baseline),
         "missing_cells": _plain_rows(background.missing),
         "cells_planned": len(background.coverage),
@@ -82,6 +84,7 @@ def as_page(benchmark: Benchmark, charts: dict[str, Path]) -> str:
         metric=benchmark.question.metric,
         metrics=[(metric, direction(metric)) for metric in benchmark.metrics],
         ranking=ranking(benchmark),
+        cautions=cautions(benchmark),
         results=results(benchmark),
         pictures=pictures,
         missing=[

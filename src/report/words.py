@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,6 +11,8 @@ from src.figures.style import FACTORS, records
 from src.registry import Metric
 from src.report.benchmark import Benchmark
 
+TRUTH_MARK = "*"
+"""Stands behind the rank of a combination that was given the true mask or the true signal."""
 _STAGE_WORDS = {
     "classification": "Screening: combinations of outlier method, imputation and classifier",
     "imputation": "Imputation against the clean signal",
@@ -22,6 +24,17 @@ _FACTOR_WORDS = {
     "imputation_method": "Imputation",
     "classifier": "Classifier",
 }
+_ABOUT_RANKS = (
+    "Each interval is that of one combination, not of a difference between two.",
+    "All combinations are judged on the same resamples, so their estimates are paired: overlapping intervals "
+    "do not mean that two combinations are equal, nor do ranks mean that they differ.",
+    "The best of many is optimistic (winner's curse): it was chosen for its estimate, luck included.",
+    "Tests that compare combinations are not part of this version.",
+)
+_ABOUT_MEDIANS = (
+    "Calibration slopes, intercepts and the O:E ratio are means over the resamples, with the medians beside "
+    "them: with few cases left out some resamples give extreme values, which pull the mean, not the median."
+)
 _BETTER = {"higher": "higher is better", "lower": "lower is better"}
 
 
@@ -56,18 +69,30 @@ def notes(benchmark: Benchmark) -> list[str]:
     return [*about_stage[benchmark.question.stage](benchmark), _coverage(benchmark)]
 
 
+def cautions(benchmark: Benchmark) -> list[str]:
+    """What the ranking does not say, to stand below it."""
+    lines = []
+    if benchmark.table["uses_truth"].any():
+        lines.append(f"Rank with {TRUTH_MARK}: uses the ground truth; cannot be had in practice.")
+    if benchmark.question.stage == "classification":
+        lines += _ABOUT_RANKS
+    if any(name.endswith("(median)") for name in _columns(benchmark, benchmark.metrics).values()):
+        lines.append(_ABOUT_MEDIANS)
+    return lines
+
+
 def ranking(benchmark: Benchmark) -> tuple[list[str], list[list[str]]]:
     """Head and rows of the ranking: rank, methods, the metric ranked by, and those that stand beside it."""
-    shown = list(dict.fromkeys([benchmark.question.metric.name, *benchmark.stage.beside]))
-    names = {metric.name: metric.display_name for metric in benchmark.metrics}
-    shown = [name for name in shown if name in names]
-    head = ["Rank", *(_FACTOR_WORDS[name] for name in benchmark.factors), *(names[name] for name in shown)]
+    shown = dict.fromkeys([benchmark.question.metric.name, *benchmark.stage.beside])
+    metrics = {metric.name: metric for metric in benchmark.metrics}
+    columns = _columns(benchmark, [metrics[name] for name in shown if name in metrics])
+    head = ["Rank", *(_FACTOR_WORDS[name] for name in benchmark.factors), *columns.values()]
     rows = [
-        [_rank(row), *_factors(benchmark, row), *(value(row, name) for name in shown)]
+        [_rank(row), *_factors(benchmark, row), *(value(row, name) for name in columns)]
         for row in records(benchmark.table)
     ]
     rows += [
-        ["age only", *_baseline_name(benchmark, row), *(value(row, name) for name in shown)]
+        ["age only", *_baseline_name(benchmark, row), *(value(row, name) for name in columns)]
         for row in records(benchmark.baseline)
     ]
     return head, rows
@@ -75,16 +100,11 @@ def ranking(benchmark: Benchmark) -> tuple[list[str], list[list[str]]]:
 
 def results(benchmark: Benchmark) -> tuple[list[str], list[list[str]]]:
     """Head and rows of the results table: every metric of every combination, in the order of the methods."""
-    head = [
-        *(_FACTOR_WORDS[name] for name in benchmark.factors),
-        *(m.display_name for m in benchmark.metrics),
-    ]
+    columns = _columns(benchmark, benchmark.metrics)
+    head = [*(_FACTOR_WORDS[name] for name in benchmark.factors), *columns.values()]
     table = benchmark.table.sort_values(benchmark.factors)
     rows = [
-        [
-            *_factors(benchmark, row),
-            *(value(row, metric.name, interval=False) for metric in benchmark.metrics),
-        ]
+        [*_factors(benchmark, row), *(value(row, name, interval=False) for name in columns)]
         for row in records(table)
     ]
     return head, rows
@@ -102,6 +122,7 @@ def as_text(benchmark: Benchmark) -> str:
         *(f"- {note}" for note in notes(benchmark)),
     ]
     lines += ["", f"Ranking by {metric.display_name} ({direction(metric)})", *_align(*ranking(benchmark))]
+    lines += ["", *(f"- {line}" for line in cautions(benchmark))]
     lines += ["", "Results, all metrics", *_align(*results(benchmark))]
     lines += ["", "Where the numbers come from", *(f"{name}: {origin[name]}" for name in origin)]
     return "\n".join(line.rstrip() for line in lines).lstrip("\n") + "\n"
@@ -113,7 +134,7 @@ def _about_classification(benchmark: Benchmark) -> list[str]:
         lines.append(
             "AUROC alone never picks a winner; the champion by rule (lowest out-of-bag Brier score, ties: "
             f"higher AUROC) is {benchmark.name(champion)}: Brier {value(champion, 'brier')}, AUROC "
-            f"{value(champion, 'auroc')}."
+            f"{value(champion, 'auroc')}. {_practical(benchmark)}"
         )
     lines.append(
         "Estimates are out-of-bag means (oob). In brackets: 95 % sampling interval, what another sample of "
@@ -122,9 +143,7 @@ def _about_classification(benchmark: Benchmark) -> list[str]:
     )
     if "cal_slope_lo" in benchmark.table and benchmark.table["cal_slope_lo"].notna().any():
         lines.append("The sampling interval of the calibration slope is known to cover only 0.84 to 0.90.")
-    lines += [_age_only(benchmark, row) for row in records(benchmark.baseline)]
-    if benchmark.baseline.empty:
-        lines.append("Age only: no baseline run in this database.")
+    lines += _age_only(benchmark)
     if unusable := int(benchmark.table["n_unusable"].fillna(0).max()):
         lines.append(
             f"Up to {unusable} recordings had no observed sample and got the mean curve (column n_unusable)."
@@ -133,7 +152,29 @@ def _about_classification(benchmark: Benchmark) -> list[str]:
     return lines
 
 
-def _age_only(benchmark: Benchmark, row: Mapping[str, Any]) -> str:
+def _practical(benchmark: Benchmark) -> str:
+    """The best that can be had in practice, said after the champion."""
+    row = benchmark.practical
+    if row is None:
+        return "It uses the ground truth, and so does every other combination."
+    if benchmark.champion and not benchmark.champion["uses_truth"]:
+        return "It needs no ground truth."
+    return (
+        "It uses the ground truth, which cannot be had in practice; the best by the same rule of those that "
+        f"need no truth: {benchmark.name(row)}: Brier {value(row, 'brier')}, AUROC {value(row, 'auroc')}."
+    )
+
+
+def _age_only(benchmark: Benchmark) -> list[str]:
+    if not benchmark.baseline.empty:
+        return [_baseline_line(benchmark, row) for row in records(benchmark.baseline)]
+    failed = records(benchmark.failed_baselines)
+    return [f"Age-only baseline {row['reason']}: {row['detail']}." for row in failed] or [
+        "Age only: no age-only baseline in this database."
+    ]
+
+
+def _baseline_line(benchmark: Benchmark, row: Mapping[str, Any]) -> str:
     model = benchmark.background.label("classifier", row["classifier"])
     if pd.isna(row.get("auroc")):
         return f"Age only: no value ({row['reason']})."
@@ -178,7 +219,19 @@ def _coverage(benchmark: Benchmark) -> str:
 
 
 def _rank(row: Mapping[str, Any]) -> str:
-    return "reference" if row["reference"] else "-" if pd.isna(row["rank"]) else str(row["rank"])
+    rank = "reference" if row["reference"] else "-" if pd.isna(row["rank"]) else str(row["rank"])
+    return rank + (TRUTH_MARK if row["uses_truth"] else "")
+
+
+def _columns(benchmark: Benchmark, metrics: Iterable[Metric]) -> dict[str, str]:
+    """Columns to show and their heads: each metric, and the median beside the mean of one with a target."""
+    columns = {}
+    for metric in metrics:
+        columns[metric.name] = metric.display_name
+        median = f"{metric.name}_median"
+        if metric.target is not None and median in benchmark.table and benchmark.table[median].notna().any():
+            columns[median] = f"{metric.display_name} (median)"
+    return columns
 
 
 def _factors(benchmark: Benchmark, row: Mapping[str, Any]) -> list[str]:

@@ -137,6 +137,7 @@ def _essential(run_id, iterations):
         )
     return row | {
         "cal_slope_median": values["cal_slope"].median(),
+        "cal_intercept_joint_median": values["cal_intercept_joint"].median(),
         "oe_ratio_median": values["oe_ratio"].median(),
     }
 
@@ -149,9 +150,8 @@ def _estimates(run_id, iterations, essential):
         sampling = {"sampling_lo": value - 0.05, "sampling_hi": value + 0.05}
         if metric in ("auroc", "brier"):
             sampling = {"sampling_lo": essential[f"{metric}_lo"], "sampling_hi": essential[f"{metric}_hi"]}
-        rows.append(
-            {"run_id": run_id, "metric": metric, "estimator": "oob", "estimate": value} | refit | sampling
-        )
+        centre = {"estimate": value, "estimate_median": iterations[metric].median()}
+        rows.append({"run_id": run_id, "metric": metric, "estimator": "oob"} | centre | refit | sampling)
         rows.append({"run_id": run_id, "metric": metric, "estimator": "oob_pooled", "estimate": value + 0.01})
     return rows
 

@@ -1,4 +1,4 @@
-"""Which combinations the figures compare: the rule, on four hand-written rows."""
+"""Which combinations the figures compare: the rules, on a few hand-written rows."""
 
 from __future__ import annotations
 
@@ -6,14 +6,34 @@ import pandas as pd
 import pytest
 import simulated_results as simulated
 
+from src.figures import forest
+from src.figures.catalogue import read
 from src.figures.recording import RECORDING
 from src.figures.selection import CHOSEN
+from src.figures.style import Background, journal_style
 from src.results.builder import new_results
 from src.results.database import open_results
 
 
 def chosen(tmp_path, rows):
     """Select among these combinations (outlier, imputation, Brier, AUROC); return run and role."""
+    with open_results(built(tmp_path, rows)) as results:
+        return results.query(CHOSEN).set_index("run_id")["role"].to_dict()
+
+
+def in_forest(tmp_path, figure, rows):
+    """Run shown for each method of a forest plot, with a star where it is not by the rule; best first."""
+    with open_results(built(tmp_path, rows)) as results:
+        table = results.query(figure.queries["estimates"])
+    shown = table[table["chosen"]]
+    return [
+        (method, run if by_rule else f"{run} *")
+        for method, run, by_rule in zip(shown["method"], shown["run_id"], shown["by_rule"], strict=True)
+    ]
+
+
+def built(tmp_path, rows):
+    """Write a database with these combinations (outlier, imputation, Brier, AUROC)."""
     path = tmp_path / "x.db"
     columns = ["outlier_method", "imputation_method", "brier", "auroc"]
     table = pd.DataFrame(rows, columns=columns).assign(featurization="simple", classifier="CatBoost")
@@ -24,8 +44,7 @@ def chosen(tmp_path, rows):
     with new_results(path) as writer:
         writer.insert("essential_metrics", table)
         writer.insert("methods", pd.concat(tables["methods"]))
-    with open_results(path) as results:
-        return results.query(CHOSEN).set_index("run_id")["role"].to_dict()
+    return path
 
 
 def test_one_row_per_role_in_the_order_of_showing(tmp_path):
@@ -40,6 +59,38 @@ def test_one_row_per_role_in_the_order_of_showing(tmp_path):
         "r3": "Champion, best foundation model",
         "r0": "Best traditional",
     }
+
+
+FOREST = [
+    ("LOF", "SAITS", 0.20, 0.80),
+    ("LOF", "pupil-gt", 0.11, 0.90),
+    ("pupil-gt", "pupil-gt", 0.12, 0.95),
+    ("pupil-gt", "SAITS", 0.10, 0.85),
+    ("MOMENT-gt-finetune", "SAITS", 0.19, 0.85),
+]
+
+
+def test_forests_show_methods_without_truth_in_the_other_stage(tmp_path):
+    for folder in ("o", "i", "c"):
+        (tmp_path / folder).mkdir()
+    assert in_forest(tmp_path / "o", forest.OUTLIER, FOREST) == [
+        ("pupil-gt", "r2"),
+        ("MOMENT-gt-finetune", "r4"),
+        ("LOF", "r0"),
+    ]
+    assert in_forest(tmp_path / "i", forest.IMPUTATION, FOREST) == [("pupil-gt", "r2"), ("SAITS", "r4")]
+    assert in_forest(tmp_path / "c", forest.CLASSIFIER, FOREST) == [("CatBoost", "r4")]
+
+
+def test_a_forest_row_without_such_a_combination_is_marked(tmp_path):
+    database = built(tmp_path, FOREST[1:2] + FOREST[3:])
+    with open_results(database) as results, journal_style():
+        tables = read(forest.OUTLIER, results)
+        background = Background({}, results.query("SELECT * FROM methods"), tables["estimates"])
+        sheet = forest.OUTLIER.draw(tables, background)
+    labels = [label.get_text() for label in sheet.axes[0].get_yticklabels()]
+    assert [label.endswith("*") for label in labels] == [True, True, False]
+    assert any(text.get_text().startswith("* no combination") for text in sheet.legends[0].get_texts())
 
 
 @pytest.mark.parametrize(("second", "winner"), [(0.90, "r1"), (0.70, "r0")])

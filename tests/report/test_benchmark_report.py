@@ -20,7 +20,7 @@ from src.registry import load_registry
 from src.report.benchmark import BenchmarkError, ask, read_benchmark
 from src.report.charts import draw_chart
 from src.report.files import as_data, write_report
-from src.report.words import as_text, notes
+from src.report.words import as_text, cautions, notes, ranking, results
 from src.results.database import open_results
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,13 +72,77 @@ def test_champion_is_the_lowest_brier_whatever_ranks(report_db):
         )
 
 
+def test_the_best_without_truth_stands_beside_a_champion_with_truth(report_db):
+    sql = """SELECT run_id FROM essential_metrics WHERE 'pupil-gt' NOT IN (outlier_method, imputation_method)
+             ORDER BY brier, auroc DESC LIMIT 1"""
+    with open_results(report_db) as database:
+        best = database.query(sql)["run_id"].iloc[0]
+    benchmark = answer(report_db)
+    assert benchmark.champion["uses_truth"]
+    assert benchmark.practical["run_id"] == best
+    said = f"of those that need no truth: {benchmark.name(benchmark.practical)}: Brier "
+    assert said in notes(benchmark)[0]
+    data = as_data(benchmark)
+    assert (data["champion"]["uses_truth"], data["champion_without_truth"]["run_id"]) == (True, best)
+
+
+@pytest.mark.parametrize(
+    ("deleted", "words"),
+    [
+        ("'pupil-gt' IN (outlier_method, imputation_method)", "It needs no ground truth."),
+        ("'pupil-gt' NOT IN (outlier_method, imputation_method)", "and so does every other combination."),
+    ],
+)
+def test_a_champion_without_rivals_of_the_other_kind_says_so(report_db, tmp_path, deleted, words):
+    database = changed(report_db, tmp_path, f"DELETE FROM essential_metrics WHERE {deleted}")
+    assert notes(answer(database))[0].endswith(words)
+
+
+@pytest.mark.parametrize("stage", ["classification", "imputation", "outlier_detection"])
+def test_what_uses_truth_is_marked_and_explained(report_db, tmp_path, stage):
+    benchmark = answer(report_db, stage=stage)
+    stages = [name for name in ("outlier_method", "imputation_method") if name in benchmark.table]
+    truth = benchmark.table[stages].eq("pupil-gt").any(axis=1)
+    assert truth.any() and not truth.all()
+    assert [row[0].endswith("*") for row in ranking(benchmark)[1]][: len(truth)] == truth.tolist()
+    assert cautions(benchmark)[0] == "Rank with *: uses the ground truth; cannot be had in practice."
+    write_report(benchmark, tmp_path)
+    assert pd.read_csv(tmp_path / "benchmark_results.csv")["uses_truth"].tolist() == truth.tolist()
+    rows = json.loads((tmp_path / "benchmark_results.json").read_text())["ranking"]
+    assert [row["uses_truth"] for row in rows] == truth.tolist()
+
+
+def test_cautions_stand_below_the_ranking_of_text_and_page(report_db, report):
+    text, page = ((report / f"benchmark_report.{kind}").read_text() for kind in ("txt", "html"))
+    lines = cautions(answer(report_db))
+    assert any("paired" in line for line in lines) and any("winner's curse" in line for line in lines)
+    for line in lines:
+        assert text.index("\nRanking by") < text.index(f"- {line}") < text.index("\nResults, all metrics")
+        escaped = line.replace("'", "&#39;")
+        assert page.index("<h2>Ranking by") < page.index(escaped) < page.index("<h2>All metrics")
+
+
+def test_medians_stand_beside_means(report_db):
+    with open_results(report_db) as database:
+        truth = database.query("SELECT * FROM essential_metrics").set_index("run_id")
+    benchmark = answer(report_db)
+    table = benchmark.table.set_index("run_id")
+    for metric in ("cal_slope", "cal_intercept_joint", "oe_ratio"):
+        assert table[f"{metric}_median"].to_dict() == truth[f"{metric}_median"].to_dict()
+    head, rows = ranking(benchmark)
+    median = truth["cal_slope_median"][benchmark.table["run_id"].iloc[0]]
+    assert head[-2:] == ["Calibration slope", "Calibration slope (median)"]
+    assert rows[0][-1] == f"{median:.3f}"
+    assert {"Calibration intercept (joint) (median)", "O:E ratio (median)"} <= set(results(benchmark)[0])
+
+
 def test_text_shows_brier_slope_intervals_age_and_stamp(report_db):
     text = as_text(answer(report_db))
     lines = text.splitlines()
     assert lines[0] == "SYNTHETIC DATA"
     head = next(line for line in lines if line.startswith("Rank "))
     assert head.index("AUROC") < head.index("Brier score") < head.index("Calibration slope")
-    first = next(line for line in lines if line.startswith("1 "))
+    first = next(line for line in lines if line.startswith("1* "))
     assert len(re.findall(r"\d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\]", first)) == 3
     assert any(line.startswith("age only ") for line in lines)
 
@@ -144,6 +208,23 @@ def test_cohort_without_ages_says_so(report_db, tmp_path):
     benchmark = answer(database)
     assert "Age only: no value (no ages)." in notes(benchmark)
     assert json.dumps(as_data(benchmark), allow_nan=False)
+
+
+def test_a_failed_or_absent_baseline_is_said(report_db, tmp_path):
+    gone = ["DELETE FROM baseline_metrics", "DELETE FROM runs WHERE kind = 'baseline'"]
+    absent = answer(changed(report_db, tmp_path, *gone))
+    assert "Age only: no age-only baseline in this database." in notes(absent)
+    excluded = [
+        ("f0", "age__none__none__LogisticRegression", "failed", "classifier: ValueError: no convergence"),
+        ("f1", "simple__LOF__linear__XGBoost", "failed", "imputation: no memory"),
+        ("f2", "age__none__none__LogisticRegression", "other cohort", "cohort beef"),
+    ]
+    failed = [f"INSERT INTO excluded_runs VALUES {row}" for row in excluded]
+    said = notes(answer(changed(report_db, tmp_path, *gone, *failed)))
+    baseline = [line for line in said if "only" in line and line.startswith("Age")]
+    assert baseline == ["Age-only baseline failed: classifier: ValueError: no convergence."]
+    still_there = notes(answer(changed(report_db, tmp_path, *failed)))
+    assert not any("no convergence" in line for line in still_there)
 
 
 def test_models_keep_only_those_named(report_db):
