@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import Any
 
 from tqdm import tqdm
+
+_WAITING = "{desc}  {elapsed}{postfix}"
+_FITTING = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} fits, {remaining} left{postfix}"
 
 
 class Progress:
@@ -22,17 +24,13 @@ class Progress:
         self.total = total
         self.done = 0
         self._computed: list[float] = []
-        self._began = time.time()
-        self._bar = tqdm(
-            total=None, unit="fit", leave=False, disable=None, dynamic_ncols=True, file=sys.stderr
-        )
-        self._title = ""
+        self._place = ""
+        self._bar = tqdm(bar_format=_WAITING, leave=False, disable=None, dynamic_ncols=True, file=sys.stderr)
 
     def starts(self, name: str) -> None:
         """Show a combination that begins."""
-        self._title = f"[{self.done + 1}/{self.total}] {name}"
-        self._bar.reset()
-        self._bar.set_description(self._title)
+        self._place = f"[{self.done + 1}/{self.total}]"
+        self._show(name, _WAITING)
 
     def message(self, message: tuple[Any, ...] | None) -> None:
         """Show what a running combination reports (see `run_combination`); None means it is still running."""
@@ -40,13 +38,20 @@ class Progress:
             self._bar.refresh()
         elif message[0] == "stage":
             _, stage, method = message
-            self._bar.reset()
-            self._bar.set_description(f"{self._title}: {stage} {method}")
+            counted = stage == "classifier"
+            self._show(f"{stage} {method}", _FITTING if counted else _WAITING)
             if self._bar.disable and stage not in ("features", "classifier"):
                 print(f"    {stage} {method} ...", flush=True)
         else:
             _, done, self._bar.total = message
             self._bar.update(done - self._bar.n)
+
+    def _show(self, what: str, bar_format: str) -> None:
+        self._bar.reset()
+        self._bar.bar_format = bar_format
+        self._bar.set_description_str(f"{self._place} {what}", refresh=False)
+        left = self._left()
+        self._bar.set_postfix_str(f"all: {left}" if left else "")
 
     def ends(self, status: dict[str, Any]) -> None:
         """Print the line of a combination that ended."""
