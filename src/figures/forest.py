@@ -43,7 +43,7 @@ WHERE brier IS NOT NULL ORDER BY brier, auroc DESC LIMIT 1
 """
 _SAME_IN_BOTH = "true_mask = true_values"
 _NO_TRUTH = "NOT (true_mask OR true_values)"
-_RULE_BROKEN = "* no combination by this rule: shown is the best there is, with other use of the ground truth"
+_RULE_BROKEN = "* best of all: no combination keeps to the rule"
 _PANELS = (("auroc", "AUROC (higher is better)"), ("brier", "Brier score (lower is better)"))
 
 

@@ -76,8 +76,9 @@ class Benchmark:
         Row of the best by the same rule of those that need no ground truth; None where there is none.
     baseline : DataFrame
         What age alone achieves, in the columns of `table`; a row without values has its `reason`.
-    failed_baselines : DataFrame
-        `reason` and `detail` of each baseline run without a result; empty where there is a result.
+    left_out : DataFrame
+        `run_name`, `reason` and `detail` of runs that failed, did not end or were rejected and are no cell of
+        the coverage: a failed baseline is among them.
     identical : DataFrame
         Pairs of combinations (`a`, `b`) whose predictions are the same to the last bit.
     background : Background
@@ -89,7 +90,7 @@ class Benchmark:
     champion: Mapping[str, Any] | None
     practical: Mapping[str, Any] | None
     baseline: pd.DataFrame
-    failed_baselines: pd.DataFrame
+    left_out: pd.DataFrame
     identical: pd.DataFrame
     background: Background
 
@@ -173,15 +174,15 @@ def read_benchmark(query: Query, registry: Registry, question: Question, dataset
     table = _keep_models(table, stage.models, question.models)
     metrics = _metrics_present(registry, table, question)
     screening = question.stage == "classification"
-    best, baseline = (_best(query), _baseline(query)) if screening else (table.iloc[:0], table.iloc[:0])
+    best = _best(query) if screening else table.iloc[:0]
     return Benchmark(
         question=question,
         table=rank(table, question.metric),
         metrics=metrics,
         champion=_first(best),
         practical=_first(best[~best["uses_truth"]]),
-        baseline=baseline,
-        failed_baselines=query(_FAILED_BASELINES).iloc[: None if baseline.empty else 0],
+        baseline=_baseline(query) if screening else table.iloc[:0],
+        left_out=query(_LEFT_OUT),
         identical=query(_IDENTICAL),
         background=background,
     )
@@ -307,11 +308,12 @@ WHERE l.brier IS NOT NULL
 QUALIFY row_number() OVER (PARTITION BY uses_truth ORDER BY l.rank, l.run_id) = 1
 ORDER BY l.rank, l.run_id
 """
-# Runs that stayed out have no kind, but only a baseline's name has no method for the signal.
-_FAILED_BASELINES = """
-SELECT DISTINCT reason, detail FROM excluded_runs
-WHERE reason IN ('failed', 'unfinished', 'rejected') AND contains(run_name, '__none__none__')
-ORDER BY reason, detail
+# Runs that stayed out have no kind and names are for people: which one was the baseline is theirs to see.
+_LEFT_OUT = """
+SELECT DISTINCT run_name, reason, detail FROM excluded_runs
+WHERE reason IN ('failed', 'unfinished', 'rejected')
+  AND run_id NOT IN (SELECT run_id FROM coverage WHERE run_id IS NOT NULL)
+ORDER BY run_name, reason, detail
 """
 _IDENTICAL = """
 SELECT a.featurization AS a_featurization, a.outlier_method AS a_outlier_method,

@@ -35,6 +35,7 @@ _ABOUT_MEDIANS = (
     "Calibration slopes, intercepts and the O:E ratio are means over the resamples, with the medians beside "
     "them: with few cases left out some resamples give extreme values, which pull the mean, not the median."
 )
+_RUNS_NAMED = 4
 _BETTER = {"higher": "higher is better", "lower": "lower is better"}
 
 
@@ -168,10 +169,12 @@ def _practical(benchmark: Benchmark) -> str:
 def _age_only(benchmark: Benchmark) -> list[str]:
     if not benchmark.baseline.empty:
         return [_baseline_line(benchmark, row) for row in records(benchmark.baseline)]
-    failed = records(benchmark.failed_baselines)
-    return [f"Age-only baseline {row['reason']}: {row['detail']}." for row in failed] or [
-        "Age only: no age-only baseline in this database."
-    ]
+    line = "Age only: no age-only baseline in this database."
+    runs = [f"{row['run_name']} ({row['reason']}: {row['detail']})" for row in records(benchmark.left_out)]
+    if runs:
+        more = [f"and {len(runs) - _RUNS_NAMED} more"] if len(runs) > _RUNS_NAMED else []
+        line += f" Runs that failed or were left out: {'; '.join(runs[:_RUNS_NAMED] + more)}."
+    return [line]
 
 
 def _baseline_line(benchmark: Benchmark, row: Mapping[str, Any]) -> str:

@@ -216,13 +216,15 @@ def test_a_failed_or_absent_baseline_is_said(report_db, tmp_path):
     assert "Age only: no age-only baseline in this database." in notes(absent)
     excluded = [
         ("f0", "age__none__none__LogisticRegression", "failed", "classifier: ValueError: no convergence"),
-        ("f1", "simple__LOF__linear__XGBoost", "failed", "imputation: no memory"),
+        ("r0003", "simple__pupil-gt__linear__LogisticRegression", "failed", "imputation: no memory"),
         ("f2", "age__none__none__LogisticRegression", "other cohort", "cohort beef"),
     ]
     failed = [f"INSERT INTO excluded_runs VALUES {row}" for row in excluded]
     said = notes(answer(changed(report_db, tmp_path, *gone, *failed)))
-    baseline = [line for line in said if "only" in line and line.startswith("Age")]
-    assert baseline == ["Age-only baseline failed: classifier: ValueError: no convergence."]
+    assert (
+        "Age only: no age-only baseline in this database. Runs that failed or were left out: "
+        "age__none__none__LogisticRegression (failed: classifier: ValueError: no convergence)."
+    ) in said
     still_there = notes(answer(changed(report_db, tmp_path, *failed)))
     assert not any("no convergence" in line for line in still_there)
 
