@@ -7,7 +7,7 @@ import hashlib
 import importlib
 import importlib.util
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -50,10 +50,16 @@ class Step:
     parameters: Mapping[str, Any]
 
     @classmethod
-    def from_config(cls, stage: str, name: str, config: Mapping[str, Any], profile: str) -> Step:
-        """Read a method's config; `profiles` holds what some profiles set otherwise."""
+    def from_config(
+        cls, stage: str, name: str, config: Mapping[str, Any], profile: str, typed: Iterable[str] = ()
+    ) -> Step:
+        """Read a method's config; `profiles` holds what some profiles set otherwise.
+
+        `typed` are the parameters somebody set by hand: a profile leaves them alone.
+        """
         parameters = dict(config)
-        parameters |= parameters.pop("profiles", {}).get(profile, {})
+        changes = parameters.pop("profiles", {}).get(profile, {})
+        parameters |= {key: value for key, value in changes.items() if key not in set(typed)}
         return cls(stage, name, parameters.pop("_target_"), parameters)
 
     @property

@@ -229,13 +229,19 @@ class Pipeline:
             raise PipelineError(
                 f"outlier={step.name} returned {mask.dtype} {mask.shape}; expected bool (n, T)"
             )
+        if not mask.any():
+            log.warning(
+                "outlier=%s flagged no sample of any recording: look at its settings and the signals",
+                step.name,
+            )
         quality = self._detection_quality(mask)
 
         def write(folder: Path) -> None:
             stage_files.write_mask(folder, mask)
             stage_files.write_rows(folder / "quality.json", quality)
 
-        return Outcome(write, _overall(quality, "artefact_type"), self._evaluated_on(quality))
+        metrics = {"share_flagged": float(mask.mean())} | _overall(quality, "artefact_type")
+        return Outcome(write, metrics, self._evaluated_on(quality))
 
     def _detection_quality(self, mask: np.ndarray) -> list[dict[str, Any]]:
         from src.evaluation.signal_quality import detection_quality

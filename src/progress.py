@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -25,7 +26,7 @@ class Progress:
         self.done = 0
         self._computed: list[float] = []
         self._place = ""
-        self._bar = tqdm(bar_format=_WAITING, leave=False, disable=None, dynamic_ncols=True, file=sys.stderr)
+        self._bar = tqdm(bar_format=_WAITING, leave=False, disable=_no_terminal(), dynamic_ncols=True)
 
     def starts(self, name: str) -> None:
         """Show a combination that begins."""
@@ -80,6 +81,11 @@ class Progress:
         if not remaining or not self._computed:
             return ""
         return f"about {duration(remaining * sum(self._computed) / len(self._computed))} left"
+
+
+def _no_terminal() -> bool:
+    """Whether nobody watches: no terminal, or one without a size."""
+    return not sys.stderr.isatty() or os.get_terminal_size(sys.stderr.fileno()).columns == 0
 
 
 def duration(seconds: float) -> str:

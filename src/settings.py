@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
@@ -12,12 +12,14 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, InstantiationException
 from hydra.utils import instantiate, to_absolute_path
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from src.cohort import CohortError
 from src.combination import CohortCard, Combination, Step
 from src.registry import FACTORS, RegistryError, load_registry
 from src.tracking import ROOT
@@ -39,16 +41,19 @@ def read_combination(
     choices : mapping, optional
         Config group -> chosen name; those of the running job by default.
     """
+    hydra = HydraConfig.get() if HydraConfig.initialized() else None
     if choices is None:
-        from hydra.core.hydra_config import HydraConfig
-
         choices = HydraConfig.get().runtime.choices
+    words = config.hydra.overrides.task if "hydra" in config else hydra.overrides.task if hydra else []
     config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     if config.profile not in config.known_profiles:
         raise RegistryError(f"unknown profile {config.profile!r}. Valid: {', '.join(config.known_profiles)}")
+    for key in ("n_iterations", "seed", "n_jobs"):
+        if not isinstance(config.evaluation[key], int):
+            raise RegistryError(f"evaluation.{key} is {config.evaluation[key]!r}; expected a whole number")
     for stage in FACTORS:
         load_registry().method(stage, choices[stage])
-    steps = {stage: _step(config, stage, choices[stage]) for stage in FACTORS}
+    steps = {stage: _step(config, stage, choices[stage], words) for stage in FACTORS}
     baseline = not getattr(steps["features"].method, "needs_signal", True)
     if baseline:
         steps = {stage: steps[stage] for stage in ("features", "classifier")}
@@ -101,6 +106,8 @@ def needs_signal(features: str) -> bool:
 
 def cohort_card(data: DictConfig) -> CohortCard:
     """Return what is known of the cohort a data config names, which is made first if it is synthetic."""
+    if OmegaConf.missing_keys(data):
+        raise CohortError("data=cohort needs a file: add data.path=FILE")
     settings = OmegaConf.to_container(data, resolve=True)
     assert isinstance(settings, dict)
     if "path" in settings:
@@ -108,7 +115,11 @@ def cohort_card(data: DictConfig) -> CohortCard:
     try:
         path = Path(instantiate(settings))
     except InstantiationException as error:
-        raise error.__cause__ or error from None  # the cohort's own sentence, without Hydra's around it
+        if isinstance(error.__cause__, CohortError):
+            raise error.__cause__ from None
+        raise CohortError(
+            f"the data config does not describe a cohort: {error.__cause__ or error}"
+        ) from error
     stat = path.stat()
     return _read_card(path, stat.st_mtime_ns, stat.st_size)
 
@@ -124,10 +135,13 @@ def _read_card(path: Path, modified: int, size: int) -> CohortCard:
     return CohortCard(path, cohort.content_hash, cohort.source, cohort.unit, cohort.subjects)
 
 
-def _step(config: DictConfig, stage: str, name: str) -> Step:
+def _step(config: DictConfig, stage: str, name: str, words: Iterable[str] = ()) -> Step:
+    typed = [
+        w.lstrip("+").partition("=")[0].split(".")[1] for w in words if w.lstrip("+").startswith(f"{stage}.")
+    ]
     settings = OmegaConf.to_container(config[stage], resolve=True)
     assert isinstance(settings, dict)
-    return Step.from_config(stage, name, {str(k): v for k, v in settings.items()}, config.profile)
+    return Step.from_config(stage, name, {str(k): v for k, v in settings.items()}, config.profile, typed)
 
 
 def explain_unknown_keys(arguments: list[str]) -> None:
@@ -140,8 +154,19 @@ def explain_unknown_keys(arguments: list[str]) -> None:
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         for override in overrides:
+            _explain_known(override.key_or_group, str(override.value()))
             if not override.is_force_add() and not override.is_add():
                 _explain(override.key_or_group, words)
+
+
+def _explain_known(stage: str, value: str) -> None:
+    """Say of a method of the study that it has no config yet, which Hydra cannot know."""
+    for name in value.strip("[]").split(","):
+        method = load_registry().methods.get((stage, name.strip()))
+        if method is not None and not method.runnable:
+            print(
+                f"{stage}={method.name} is a method of the study that cannot be run here yet", file=sys.stderr
+            )
 
 
 def _explain(key: str, words: list[str]) -> None:

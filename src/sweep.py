@@ -19,6 +19,7 @@ from uuid import uuid4
 import numpy as np
 from hydra import compose
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -123,7 +124,8 @@ class _Job:
 def _jobs(config: DictConfig) -> list[_Job]:
     """Expand a sweep the way Hydra's sweeper does."""
     words = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
-    overrides = OverridesParser.create().parse_overrides(words + list(config.hydra.overrides.task))
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    overrides = parser.parse_overrides(words + list(config.hydra.overrides.task))
     jobs = []
     for job in BasicSweeper.split_arguments(overrides, None)[0]:
         methods = dict(word.split("=", 1) for word in job if word.partition("=")[0] in FACTORS)
@@ -285,6 +287,9 @@ def _clear_errors() -> Iterator[None]:
     except HydraException as error:
         print(error, file=sys.stderr)
         raise SystemExit(1) from error
+    except OSError as error:
+        print(f"cannot use {error.filename}: {error.strerror}; choose another place", file=sys.stderr)
+        raise SystemExit(2) from error
     except Exception as error:
         traceback.print_exc()
         raise SystemExit(2) from error

@@ -30,7 +30,9 @@ def main() -> None:
     """Run the command line."""
     register_resolvers()
     # Hydra's grammar has no bare words; this one is short for the default sweep.
-    sys.argv[1:] = ["sweeps=default" if word == "sweeps" else word for word in sys.argv[1:]]
+    words = ["sweeps=default" if word == "sweeps" else word for word in sys.argv[1:]]
+    # argparse takes words after a flag for its own if others stood before it.
+    sys.argv[1:] = sorted(words, key=lambda word: word not in ("-m", "--multirun"))
     try:
         _job()
     except SystemExit as stop:

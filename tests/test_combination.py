@@ -94,6 +94,7 @@ def test_a_profile_is_merged_into_the_parameters():
     config = {"_target_": "a.B", "size": 1, "profiles": {"smoke": {"size": 2}, "paper": {"size": 3}}}
     assert Step.from_config("outlier", "B", config, "smoke").parameters == {"size": 2}
     assert Step.from_config("outlier", "B", config, "quick").parameters == {"size": 1}
+    assert Step.from_config("outlier", "B", config, "smoke", ["size"]).parameters == {"size": 1}
 
 
 def test_run_name_and_factors():
