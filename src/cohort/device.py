@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from src.cohort.cohort import Cohort, CohortError
-from src.cohort.file import light_edges
+from src.cohort.file import light_edges, step_problem
 from src.cohort.subjects import anonymise, labels_from_names
 from src.cohort.synthetic import N_SAMPLES, RATE_HZ
 
@@ -100,6 +100,9 @@ def _check(file: str, recording: DeviceRecording) -> None:
             f"{file}, line {at + 2}: time {time[at + 1]:g} s follows {time[at]:g} s; "
             "expected increasing times without duplicates: restore the device's own file"
         )
+    problem = step_problem(time)
+    if problem:
+        raise CohortError(f"{file}: {problem}")
     if time[-1] < end_s - _END_TOLERANCE_S:
         raise CohortError(
             f"{file}: the recording ends at {time[-1]:g} s; expected at least {end_s:g} s: leave it out"

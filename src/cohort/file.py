@@ -22,6 +22,9 @@ REQUIRED = ("time", "pupil_orig", "Red", "Blue", "subject_code", "class_label")
 SHORTEST_S = 20.0
 """A recording has to last this long: nine seconds of one light, a baseline before and a tail after."""
 
+SHORTEST_STEP_S, LONGEST_STEP_S = 0.005, 0.2
+"""Usual time steps (median) outside this range mean that time is not in seconds."""
+
 _STORAGE = "v1.2.0"  # the oldest DuckDB that opens the file
 _LARGEST_PAUSE_S = 1.0  # a light that is off for longer between two periods is two lights
 _TIME_TOLERANCE_S = 1e-3
@@ -345,6 +348,9 @@ def _time_grid(samples: pa.Table, counts: np.ndarray, names: list[str]) -> np.nd
             "cut or resample all recordings to one time grid"
         )
     grid = time.reshape(len(counts), usual)
+    problem = step_problem(grid[0])
+    if problem:
+        raise CohortError(f"subject {names[0]!r}: {problem}")
     if grid[0, -1] - grid[0, 0] < SHORTEST_S:
         raise CohortError(
             f"subject {names[0]!r}: the recording lasts {grid[0, -1] - grid[0, 0]:g} s; "
@@ -358,6 +364,28 @@ def _time_grid(samples: pa.Table, counts: np.ndarray, names: list[str]) -> np.nd
             "expected one time grid: resample all recordings to it"
         )
     return grid[0].copy()
+
+
+def step_problem(time: np.ndarray) -> str:
+    """Say what is wrong with the usual step of a recording's time.
+
+    Parameters
+    ----------
+    time : ndarray, shape (k,)
+        Increasing; meant as seconds.
+
+    Returns
+    -------
+    str
+        Empty where the median step lies within 5 to 200 ms.
+    """
+    if len(time) < 2:
+        return ""  # too short, which the callers say
+    step = float(np.median(np.diff(time)))
+    if SHORTEST_STEP_S <= step <= LONGEST_STEP_S:
+        return ""
+    guess = "milliseconds" if step > LONGEST_STEP_S else "minutes"
+    return f"time looks like {guess}? its usual step is {step:g}; expected seconds, about 1/30 s apart"
 
 
 def _numbers(samples: pa.Table, column: str) -> np.ndarray:
@@ -426,7 +454,8 @@ def light_edges(time: np.ndarray, drive: np.ndarray) -> np.ndarray | None:
     Raises
     ------
     CohortError
-        If a recording lacks the light that others have, or has it twice; its second argument is the row.
+        If a recording lacks the light that others have, has it twice, or has it on at the first or the last
+        sample, so that a baseline or a tail is missing; its second argument is the row.
     """
     on = drive > 0
     lit = on.any(axis=1)
@@ -443,6 +472,14 @@ def light_edges(time: np.ndarray, drive: np.ndarray) -> np.ndarray | None:
             raise CohortError(
                 f"is off for {pauses.max():.1f} s between two lights; expected one light", int(row)
             )
+    cut = (first == 0) | (last == on.shape[1] - 1)
+    if cut.any():
+        row = int(cut.argmax())
+        raise CohortError(
+            f"is on from {time[first[row]]:g} to {time[last[row]]:g} s of a recording from {time[0]:g} to "
+            f"{time[-1]:g} s; expected a baseline before the light and a tail after it",
+            row,
+        )
     return np.stack([time[first], time[last]], axis=1)
 
 

@@ -104,6 +104,17 @@ BAD_RECORDINGS = {
     "text in the light": (replaced(7, 11, " on"), r"a.csv, line 7: field 11 \(blue\) is 'on'"),
     "unsorted time": (replaced(7, 1, " 0.01"), "a.csv, line 7: time 0.01 s follows 0.21 s"),
     "duplicate time": (replaced(7, 1, " 0.210"), "a.csv, line 7: time 0.21 s follows 0.21 s"),
+    "milliseconds": (
+        [
+            ",".join([k, f" {1000 * float(t):.0f}", rest])
+            for k, t, rest in (row.split(",", 2) for row in lines())
+        ],
+        r"a.csv: time looks like milliseconds\? its usual step is 32",
+    ),
+    "lit to the end": (
+        lines(blue=(60.0, 70.0)),
+        "a.csv: a light is on from 60.* to 66 s of a recording from 0 to 66 s; expected a baseline",
+    ),
     "too short": (lines(end=60), "a.csv: the recording ends at 59.9.* s; expected at least 66 s"),
     "no light": ([row.replace(" 100,", " 0,").replace(" 90,", " 0,") for row in lines()], "a.csv: no light"),
     "one light less": ([row.replace(" 90,", " 0,") for row in lines()], "a.csv: a light is never above 0"),

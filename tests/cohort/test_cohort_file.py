@@ -251,6 +251,23 @@ BAD_FILES = {
     ),
     "no light in one": (spoilt(lambda f: f.assign(Blue=0.0)), "subject 'bad': Blue is never above 0"),
     "two lights": (spoilt(twice_lit), "subject 'bad': Blue is off for 10.1 s between two lights"),
+    "lit from the start": (
+        spoilt(lambda f: f.assign(Blue=(f["time"] <= 25).astype(float))),
+        "subject 'bad': Blue is on from 0 to 25 s of a recording from 0 to 65.9 s; expected a baseline",
+    ),
+    "lit to the end": (
+        spoilt(lambda f: f.assign(Red=(f["time"] >= 46).astype(float))),
+        "subject 'bad': Red is on from 46 to 65.9 s of a recording from 0 to 65.9 s; expected a baseline",
+    ),
+    "always lit": (spoilt(lambda f: f.assign(Blue=1.0)), "subject 'bad': Blue is on from 0 to 65.9 s of"),
+    "milliseconds": (
+        lambda path: make_file(path, train=[rows("a", "control").assign(time=TIME * 1000)]),
+        r"subject 'a': time looks like milliseconds\? its usual step is 100; expected seconds, about 1/30 s",
+    ),
+    "minutes": (
+        lambda path: make_file(path, train=[rows("a", "control").assign(time=TIME / 60)]),
+        "subject 'a': time looks like minutes",
+    ),
     "wrong label": (spoilt(lambda f: f.assign(class_label="sick")), "'bad': class_label is 'sick'; expected"),
     "two labels": (spoilt(relabelled), "subject 'bad': class_label differs"),
     "eyes disagree": (
