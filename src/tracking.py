@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlparse
 from filelock import FileLock
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # MLflow's 7 take minutes where no server is
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA_VERSION = "1"
@@ -199,7 +200,7 @@ class Tracking:
         return known
 
     def _known(self) -> dict[str, str]:
-        return {e.name: e.experiment_id for e in self._client.search_experiments()}
+        return {e.name: e.experiment_id for e in _experiments(self._client, self.uri)}
 
     @contextmanager
     def _creation(self) -> Iterator[None]:
@@ -226,7 +227,7 @@ def list_runs(uri: str) -> list[StoredRun]:
             f"no MLflow store at {path}; expected the file a sweep writes: run one, or pass --tracking-uri"
         )
     client = _client(uri)
-    names = {e.experiment_id: e.name for e in client.search_experiments()}
+    names = {e.experiment_id: e.name for e in _experiments(client, uri)}
     runs: list[StoredRun] = []
     token = None
     while True:
@@ -261,6 +262,18 @@ def _client(uri: str) -> Any:
     for library in ("mlflow", "alembic"):  # after the import, which sets its own levels
         logging.getLogger(library).setLevel(logging.WARNING)
     return MlflowClient(uri)
+
+
+def _experiments(client: Any, uri: str) -> list[Any]:
+    """List the experiments: the first question to a store, so the place to say that it does not answer."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        return list(client.search_experiments())
+    except (MlflowException, SQLAlchemyError) as error:
+        reason = str(error).splitlines()[0]
+        raise TrackingError(f"the store at {uri} does not answer: {reason}") from error
 
 
 def _check_address(uri: str) -> None:

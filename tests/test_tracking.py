@@ -120,6 +120,12 @@ def test_an_address_that_cannot_work_is_explained(uri):
         Tracking(uri, ("A",))
 
 
+def test_a_store_that_does_not_answer_is_named(tmp_path):
+    (tmp_path / "text.db").write_text("no database")
+    with pytest.raises(TrackingError, match=r"text\.db does not answer: "):
+        list_runs(f"sqlite:///{tmp_path / 'text.db'}")
+
+
 def test_a_store_that_is_not_there_is_named(tmp_path):
     with pytest.raises(TrackingError, match=r"no MLflow store at .*nothing.db"):
         list_runs(f"sqlite:///{tmp_path / 'nothing.db'}")
