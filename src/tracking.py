@@ -200,7 +200,8 @@ class Tracking:
         return known
 
     def _known(self) -> dict[str, str]:
-        return {e.name: e.experiment_id for e in _experiments(self._client, self.uri)}
+        with _answers(self.uri):
+            return {e.name: e.experiment_id for e in self._client.search_experiments()}
 
     @contextmanager
     def _creation(self) -> Iterator[None]:
@@ -227,7 +228,8 @@ def list_runs(uri: str) -> list[StoredRun]:
             f"no MLflow store at {path}; expected the file a sweep writes: run one, or pass --tracking-uri"
         )
     client = _client(uri)
-    names = {e.experiment_id: e.name for e in _experiments(client, uri)}
+    with _answers(uri):
+        names = {e.experiment_id: e.name for e in client.search_experiments()}
     runs: list[StoredRun] = []
     token = None
     while True:
@@ -261,16 +263,18 @@ def _client(uri: str) -> Any:
 
     for library in ("mlflow", "alembic"):  # after the import, which sets its own levels
         logging.getLogger(library).setLevel(logging.WARNING)
-    return MlflowClient(uri)
+    with _answers(uri):
+        return MlflowClient(uri)
 
 
-def _experiments(client: Any, uri: str) -> list[Any]:
-    """List the experiments: the first question to a store, so the place to say that it does not answer."""
+@contextmanager
+def _answers(uri: str) -> Iterator[None]:
+    """Turn what MLflow and its database raise at the first questions into one sentence."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        return list(client.search_experiments())
+        yield
     except (MlflowException, SQLAlchemyError) as error:
         reason = str(error).splitlines()[0]
         raise TrackingError(f"the store at {uri} does not answer: {reason}") from error
