@@ -24,6 +24,7 @@ LABEL_COLUMNS = ("file", "subject_code", "class_label", "age")
 _FIELDS = {"time": 1, "pupil": 2, "red": 9, "blue": 11}  # 0-based places in a row
 _FEWEST_FIELDS = 12
 _END_TOLERANCE_S = 0.1
+_LATEST_START_S = 5.0  # a baseline is this long
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,19 @@ def read_device_file(path: str | Path) -> DeviceRecording:
     Raises
     ------
     CohortError
-        If the file is empty, short, lacks fields, holds text for numbers, time that does not increase, no
-        light, or no pupil; the message names file and line.
+        If the file is no text, empty, short, lacks fields, holds text for numbers, time that does not
+        increase or does not start near 0, no light, a gap in which a light changes, or no pupil; the message
+        names the file and, where there is one, the line.
     """
     path = Path(path)
-    fields = [line.split(",", _FEWEST_FIELDS)[:_FEWEST_FIELDS] for line in path.read_text().splitlines()]
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CohortError(
+            f"{path.name}: not a text file (UTF-8); expected comma-separated numbers, one row per sample: "
+            "restore the device's own file"
+        ) from error
+    fields = [line.split(",", _FEWEST_FIELDS)[:_FEWEST_FIELDS] for line in text.splitlines()]
     if not fields:
         raise CohortError(f"{path.name}: the file is empty; expected one row per sample: copy it again")
     for line, row in enumerate(fields, start=1):
@@ -103,6 +112,11 @@ def _check(file: str, recording: DeviceRecording) -> None:
     problem = step_problem(time)
     if problem:
         raise CohortError(f"{file}: {problem}")
+    if abs(time[0]) > _LATEST_START_S:
+        raise CohortError(
+            f"{file}: the recording starts at {time[0]:g} s; expected about 0: "
+            "subtract the time of its first sample, or leave it out"
+        )
     if time[-1] < end_s - _END_TOLERANCE_S:
         raise CohortError(
             f"{file}: the recording ends at {time[-1]:g} s; expected at least {end_s:g} s: leave it out"
@@ -112,11 +126,27 @@ def _check(file: str, recording: DeviceRecording) -> None:
             f"{file}: no light: fields {_FIELDS['red']} (red) and {_FIELDS['blue']} (blue) are "
             "never above 0; expected the LED drive while a light is on"
         )
+    _check_gaps(file, recording)
     if np.isnan(recording.pupil).all():
         raise CohortError(
             f"{file}: the pupil is lost in every sample; "
             f"expected diameters above {LOST_AT_PX:g} px: leave it out"
         )
+
+
+def _check_gaps(file: str, recording: DeviceRecording) -> None:
+    """Refuse a gap in which a light goes on or off: nobody knows when."""
+    gap = np.diff(recording.time) > LARGEST_GAP_S
+    for colour, drive in {"red": recording.red, "blue": recording.blue}.items():
+        unknown = gap & np.diff(drive > 0)
+        if unknown.any():
+            at = int(unknown.argmax())
+            before, after = recording.time[at : at + 2]
+            raise CohortError(
+                f"{file}: there are no samples from {before:g} to {after:g} s, and the {colour} light changes "
+                f"in between; expected samples at most {LARGEST_GAP_S:g} s apart "
+                "where a light goes on or off: leave it out"
+            )
 
 
 def on_grid(recording: DeviceRecording, time: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -474,11 +474,11 @@ def light_edges(time: np.ndarray, drive: np.ndarray) -> np.ndarray | None:
             )
     cut = (first == 0) | (last == on.shape[1] - 1)
     if cut.any():
-        row = int(cut.argmax())
+        at = int(cut.argmax())
         raise CohortError(
-            f"is on from {time[first[row]]:g} to {time[last[row]]:g} s of a recording from {time[0]:g} to "
+            f"is on from {time[first[at]]:g} to {time[last[at]]:g} s of a recording from {time[0]:g} to "
             f"{time[-1]:g} s; expected a baseline before the light and a tail after it",
-            row,
+            at,
         )
     return np.stack([time[first], time[last]], axis=1)
 

@@ -111,6 +111,17 @@ BAD_RECORDINGS = {
         ],
         r"a.csv: time looks like milliseconds\? its usual step is 32",
     ),
+    "late clock": (
+        [
+            ",".join([k, f" {float(t) + 100:.3f}", rest])
+            for k, t, rest in (row.split(",", 2) for row in lines())
+        ],
+        "a.csv: the recording starts at 100.05 s; expected about 0",
+    ),
+    "light on in a gap": (
+        [*lines()[:490], *lines()[510:]],
+        "a.csv: there are no samples from 15.698 to 16.37 s, and the blue light changes in between",
+    ),
     "lit to the end": (
         lines(blue=(60.0, 70.0)),
         "a.csv: a light is on from 60.* to 66 s of a recording from 0 to 66 s; expected a baseline",
@@ -142,6 +153,14 @@ def test_bad_recording(case, tmp_path):
     rows, message = BAD_RECORDINGS[case]
     with pytest.raises(CohortError, match=message):
         import_recordings(*folder_of(tmp_path / "raw", a=rows))
+
+
+@pytest.mark.parametrize("content", ["\n".join(lines()).encode("utf-16"), b"\xff\x00\x81" * 99])
+def test_file_that_is_no_text(content, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    with pytest.raises(CohortError, match=r"a.csv: not a text file \(UTF-8\)"):
+        read_device_file(path)
 
 
 @pytest.mark.parametrize("case", BAD_LABELS)
