@@ -13,7 +13,7 @@ DATABASE = ROOT / "data" / "public" / "foundation_plr_results.db"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Extract; the exit status is 0 when a database was built, and no run was rejected under --strict."""
+    """Extract; 0 when a database was built, 1 when not (or a run rejected, --strict), 2 for a bad place."""
     options = _options(arguments)
     from src.results.extraction import ExtractionError, extract
     from src.results.publishing import PublishingError
@@ -31,6 +31,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (ExtractionError, PublishingError, SelectionError, TrackingError) as error:
         print(f"No database was built: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        place = error.filename or options.db
+        print(f"cannot write {place}: {error.strerror or error}; choose another --db", file=sys.stderr)
+        return 2
     print(summary.text())
     return 1 if options.strict and summary.n_rejected else 0
 

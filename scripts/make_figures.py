@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> int:
-    """Run the command; 0 when something was drawn, 1 when nothing could be."""
+    """Run the command; 0 when something was drawn, 1 when nothing could be, 2 when it cannot be written."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--db", type=Path, help="results database (default: data/public/foundation_plr_results.db)"
@@ -37,13 +37,18 @@ def main() -> int:
         drawn = draw_all(
             options.db or DEFAULT_DATABASE, options.out, _split(options.only), _split(options.format)
         )
+        page = write_gallery(options.out) if drawn else None
     except (ResultsError, FigureError) as error:
         print(error, file=sys.stderr)
         return 1
-    if not drawn:
+    except OSError as error:
+        place = error.filename or options.out
+        print(f"cannot write {place}: {error.strerror or error}; choose another --out", file=sys.stderr)
+        return 2
+    if page is None:
         print("Nothing could be drawn.", file=sys.stderr)
         return 1
-    print(f"{len(drawn)} figures in {options.out}; look at {write_gallery(options.out)}")
+    print(f"{len(drawn)} figures in {options.out}; look at {page}")
     return 0
 
 

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> int:
-    """Run the command; 0 when the report was written, 1 when it cannot be made as asked."""
+    """Run the command; 0 when the report was written, 1 when it cannot be made, 2 when not be written."""
     options = _parse()
     sys.path.insert(0, str(ROOT))
     from src.registry import RegistryError, load_registry
@@ -29,7 +29,12 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     print(as_text(benchmark))
-    files = write_report(benchmark, options.out)
+    try:
+        files = write_report(benchmark, options.out)
+    except OSError as error:
+        place = error.filename or options.out
+        print(f"cannot write {place}: {error.strerror or error}; choose another --out", file=sys.stderr)
+        return 2
     print(f"{len(files)} files in {options.out}; look at {options.out / 'benchmark_report.html'}")
     return 0
 

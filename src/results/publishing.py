@@ -37,28 +37,29 @@ def new_version(target: Path) -> Iterator[Path]:
 
     Raises
     ------
+    OSError
+        If the folder cannot be made or written.
     PublishingError
-        If the folder cannot be written, or `target` is a file that is no results database.
+        If `target` is a file that is no results database.
     """
     draft = target.with_name(f".{target.name}.{os.getpid()}.building")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(target):
-            _refuse_other_file(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(target):
+        _refuse_other_file(target)
+        _remove_drafts(target)
+        try:
+            yield draft
+            draft.replace(target)
+        finally:
             _remove_drafts(target)
-            try:
-                yield draft
-                draft.replace(target)
-            finally:
-                _remove_drafts(target)
-    except (PermissionError, FileExistsError, NotADirectoryError) as error:
-        raise PublishingError(f"{target} cannot be written: {error.strerror}; choose another --db") from error
 
 
 @contextmanager
 def _alone(target: Path) -> Iterator[None]:
     # The lock file stays: removing it would let two waiting processes lock two different files.
-    lock = FileLock(target.with_name(f".{target.name}.lock"))
+    file = target.with_name(f".{target.name}.lock")
+    file.touch()  # FileLock takes a folder where no file can be made for one where another process is busy
+    lock = FileLock(file)
     try:
         lock.acquire(timeout=0)
     except Timeout:

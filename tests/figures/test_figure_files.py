@@ -116,6 +116,13 @@ def test_command_names_the_missing_database_and_the_way_to_it(tmp_path):
     assert "python scripts/extract_results.py" in run.stderr
 
 
+def test_command_says_where_it_cannot_write(gaps_db, tmp_path):
+    (tmp_path / "file").write_text("x")
+    run = _run("--db", gaps_db, "--out", tmp_path / "file", "--only", "roc")
+    assert run.returncode == 2
+    assert run.stderr == f"cannot write {tmp_path / 'file'}: File exists; choose another --out\n"
+
+
 def test_command_exits_1_when_nothing_can_be_drawn(gaps_db, tmp_path):
     database = tmp_path / "x.db"
     shutil.copy(gaps_db, database)

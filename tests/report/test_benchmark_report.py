@@ -289,3 +289,11 @@ def test_command(report_db, tmp_path):
     assert bad.returncode == 1
     assert "no.db" in bad.stderr
     assert "python scripts/extract_results.py" in bad.stderr
+
+
+def test_command_says_where_it_cannot_write(report_db, tmp_path):
+    (tmp_path / "file").write_text("x")
+    command = [sys.executable, str(ROOT / "scripts" / "run_benchmark.py"), "--db", str(report_db)]
+    run = subprocess.run([*command, "--out", str(tmp_path / "file")], capture_output=True, text=True)
+    assert run.returncode == 2
+    assert run.stderr == f"cannot write {tmp_path / 'file'}: File exists; choose another --out\n"

@@ -71,6 +71,16 @@ def test_nothing_usable_is_one_sentence_and_status_1(main, tmp_path):
     assert not (tmp_path / "a.db").exists()
 
 
+@pytest.mark.parametrize("place", ["file/r.db", "/proc/r.db"])
+def test_a_place_that_cannot_be_written_is_one_sentence_and_status_2(main, tmp_path, place):
+    (tmp_path / "file").write_text("x")
+    status, _, errors = main("--db", str(tmp_path / place))
+    assert status == 2
+    assert errors.startswith("cannot write ")
+    assert errors.endswith("; choose another --db\n")
+    assert errors.count("\n") == 1
+
+
 def test_killed_at_any_moment_the_same_command_completes(store, tmp_path):
     """Kill after the draft has appeared, at several moments; then compare with an undisturbed extraction."""
     for pause in (0.0, 0.15, 0.4):
