@@ -48,7 +48,8 @@ def _summary(cohort: Cohort, out: Path) -> str:
     for colour, edges in cohort.light.items():
         (on_lo, off_lo), (on_hi, off_hi) = edges.min(axis=0), edges.max(axis=0)
         lines.append(f"  {colour}: on at {on_lo:.1f} to {on_hi:.1f} s, off at {off_lo:.1f} to {off_hi:.1f} s")
-    lines.append(f"next: python -m src.train data=cohort data.path={out}")
+    # without the truth, which the default methods need
+    lines.append(f"next: python -m src.train data=cohort data.path={out} outlier=LOF imputation=linear")
     return "\n".join(lines)
 
 

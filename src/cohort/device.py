@@ -143,8 +143,8 @@ def _check_gaps(file: str, recording: DeviceRecording) -> None:
             at = int(unknown.argmax())
             before, after = recording.time[at : at + 2]
             raise CohortError(
-                f"{file}: there are no samples from {before:g} to {after:g} s, and the {colour} light changes "
-                f"in between; expected samples at most {LARGEST_GAP_S:g} s apart "
+                f"{file}: there are no samples from {before:g} to {after:g} s, and the {colour} light "
+                f"changes in between; expected samples at most {LARGEST_GAP_S:g} s apart "
                 "where a light goes on or off: leave it out"
             )
 

@@ -25,6 +25,11 @@ SHORTEST_S = 20.0
 SHORTEST_STEP_S, LONGEST_STEP_S = 0.005, 0.2
 """Usual time steps (median) outside this range mean that time is not in seconds."""
 
+_OFFLINE: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+_MAGIC = b"DUCK"  # bytes 8 to 11 of a DuckDB file
 _STORAGE = "v1.2.0"  # the oldest DuckDB that opens the file
 _LARGEST_PAUSE_S = 1.0  # a light that is off for longer between two periods is two lights
 _TIME_TOLERANCE_S = 1e-3
@@ -74,7 +79,7 @@ def write_cohort(
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
         part = Path(folder) / path.name
-        with duckdb.connect() as connection:
+        with duckdb.connect(config=_OFFLINE) as connection:
             connection.execute(f"ATTACH '{_quoted(part)}' AS cohort (STORAGE_VERSION '{_STORAGE}')")
             is_test = (cohort.subjects["split"] == "test").to_numpy()
             whole = _whole_years(cohort.subjects["age"])
@@ -209,8 +214,13 @@ def _load(path: Path) -> tuple[pa.Table, dict[str, str]]:
         raise CohortError(f"{path}: no such file; expected a cohort file (DuckDB): check data.path")
     if path.stat().st_size == 0:
         raise CohortError(f"{path.name}: the file is empty; expected a cohort file (DuckDB): copy it again")
+    with path.open("rb") as file:
+        if file.read(12)[8:] != _MAGIC:
+            raise CohortError(
+                f"{path.name}: not readable as a cohort file (DuckDB): it is another kind of file"
+            )
     try:
-        with duckdb.connect(str(path), read_only=True) as connection:
+        with duckdb.connect(str(path), read_only=True, config=_OFFLINE) as connection:
             found = [table for table in TABLES if _columns(connection, table)]
             if not found:
                 raise CohortError(f"{path.name}: no table train or test; expected one row per sample in them")
@@ -336,6 +346,7 @@ def _time_grid(samples: pa.Table, counts: np.ndarray, names: list[str]) -> np.nd
     back = (np.diff(time) <= 0) & (np.diff(which) == 0)
     if back.any():
         at = back.argmax()
+        _refuse_twice(samples.filter(pa.array(which == which[at])), names[which[at]])
         raise CohortError(
             f"subject {names[which[at]]!r}: time {time[at + 1]:g} s follows {time[at]:g} s; expected "
             "increasing times, each once: sort the rows and remove duplicates"
@@ -364,6 +375,22 @@ def _time_grid(samples: pa.Table, counts: np.ndarray, names: list[str]) -> np.nd
             "expected one time grid: resample all recordings to it"
         )
     return grid[0].copy()
+
+
+def _refuse_twice(recording: pa.Table, name: str) -> None:
+    """Refuse rows that are a whole recording several times; let other disorder pass."""
+    tables = sorted(recording["source_table"].unique().to_pylist())
+    if len(tables) > 1:
+        raise CohortError(
+            f"subject {name!r} occurs in both tables, train and test; expected each recording once: "
+            "remove it from one of them, or tell recordings apart in the column eye or recording_name"
+        )
+    times = np.unique(_numbers(recording, "time"), return_counts=True)[1].min()
+    if times > 1:
+        raise CohortError(
+            f"subject {name!r} occurs {times} times in table {tables[0]}; expected each recording once: "
+            "remove the copy, or tell recordings apart in the column eye or recording_name"
+        )
 
 
 def step_problem(time: np.ndarray) -> str:
@@ -491,6 +518,8 @@ def _truth(
         _complete(samples, "pupil_gt", shape, names),
         _complete(samples, "outlier_mask", shape, names),
     )
+    if mask is not None:
+        _check_mask(mask, names)
     numbers, values = _encoded(samples, "artefact_type")
     unknown = sorted(set(values.to_pylist()) - set(ARTEFACT_TYPES))
     if unknown:
@@ -499,6 +528,17 @@ def _truth(
         return truth, None if mask is None else mask != 0, None
     codes = np.array([*(ARTEFACT_TYPES.index(name) for name in values.to_pylist()), 0], dtype=np.int8)
     return truth, None if mask is None else mask != 0, codes[numbers].reshape(shape)
+
+
+def _check_mask(mask: np.ndarray, names: list[str]) -> None:
+    """Refuse a mask that is not 0 or 1, for instance a probability or an artefact's number."""
+    wrong = (mask != 0) & (mask != 1)
+    if wrong.any():
+        row = int(wrong.any(axis=1).argmax())
+        raise CohortError(
+            f"subject {names[row]!r}: outlier_mask is {mask[row][wrong[row]][0]:g}; "
+            "expected 0 (good) or 1 (artefact) in every sample, or NULL everywhere"
+        )
 
 
 def _complete(samples: pa.Table, column: str, shape: tuple[int, int], names: list[str]) -> np.ndarray | None:

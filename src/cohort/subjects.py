@@ -64,9 +64,10 @@ def anonymise(table: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     Raises
     ------
     CohortError
-        If a subject's recordings disagree on the diagnosis.
+        If a subject's recordings disagree on the diagnosis, or by more than a year on the age.
     """
     _check_one_label(table)
+    _check_one_age(table)
     kind = table["label"].fillna(2.0).astype(int)
     keys = pd.DataFrame({"kind": kind, "original": table["original"], "eye": table["eye"].fillna("")})
     keys["order"] = table["order"]
@@ -96,6 +97,18 @@ def _check_one_label(table: pd.DataFrame) -> None:
         raise CohortError(
             f"subject {distinct.idxmax()!r} has recordings with different class_label; "
             "expected one diagnosis per subject: correct the labels"
+        )
+
+
+def _check_one_age(table: pd.DataFrame) -> None:
+    """Refuse a subject with two ages; a birthday between two recordings may pass."""
+    ages = table.groupby("original")["age"].agg(["min", "max"])
+    differs = ages["max"] - ages["min"] > 1
+    if differs.any():
+        low, high = ages[differs].iloc[0]
+        raise CohortError(
+            f"subject {differs.idxmax()!r} has recordings with different ages, {low:g} and {high:g} years; "
+            "expected one age per subject, or two a year apart at most: correct the ages"
         )
 
 

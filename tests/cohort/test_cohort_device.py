@@ -141,6 +141,10 @@ BAD_LABELS = {
     "twice": (LABELS + "a.csv,S2,glaucoma,70,\n", "row 5: file 'a.csv' is listed twice"),
     "absent file": (LABELS + "d.csv,S9,,,\n", "'d.csv' is not in raw/"),
     "unlisted file": (LABELS.replace("b.csv,S1,,,\n", ""), "no row for 'b.csv'"),
+    "two ages": (
+        LABELS.replace("glaucoma,70,R", "glaucoma,50,R"),
+        "subject 'S2' has recordings with different ages, 50 and 70 years",
+    ),
     "two diagnoses": (
         LABELS.replace("glaucoma,70,R", "control,70,R"),
         "subject 'S2' has recordings with different",
@@ -201,6 +205,7 @@ def test_command_round_trip(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "3 recordings of 2 subjects" in done.stdout
     assert "0 control, 2 glaucoma, 1 none" in done.stdout
+    assert f"data.path={tmp_path / 'c.duckdb'} outlier=LOF imputation=linear" in done.stdout
     cohort, lookup = read_cohort(tmp_path / "c.duckdb")
     imported, _ = import_recordings(folder, labels)
     assert cohort.content_hash == imported.content_hash

@@ -1,6 +1,8 @@
 """The cohort file: nothing changes on the way through it, and files of other hands are understood."""
 
 import inspect
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
@@ -222,6 +224,11 @@ def relabelled(frame):
     return frame.assign(class_label=np.where(frame["time"] < 5, "control", "glaucoma"))
 
 
+def sqlite_file(path):
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE train (time REAL)")
+
+
 BAD_FILES = {
     "missing column": (
         lambda path: make_file(path, train=[rows("a", "control").drop(columns="Blue")]),
@@ -229,7 +236,29 @@ BAD_FILES = {
     ),
     "text in a number": (text_file, r"row 664 \(subject 'bad'\): pupil_orig is 'five'; expected a number"),
     "unsorted time": (spoilt(unsorted), "subject 'bad': time 0.1 s follows 0.2 s"),
-    "duplicate time": (spoilt(lambda f: pd.concat([f, f])), "subject 'bad': time 0 s follows"),
+    "duplicate time": (
+        spoilt(lambda f: pd.concat([f[:9], f[8:]])),
+        "subject 'bad': time 0.8 s follows 0.8 s; expected increasing times",
+    ),
+    "twice": (
+        spoilt(lambda f: pd.concat([f, f])),
+        "subject 'bad' occurs 2 times in table train; expected each recording once",
+    ),
+    "three times, by time": (
+        spoilt(lambda f: pd.concat([f, f, f]).sort_values("time")),
+        "subject 'bad' occurs 3 times in table train",
+    ),
+    "two ages": (
+        lambda path: make_file(
+            path, train=[rows("s", None, eye="L", Age=70), rows("s", None, eye="R", Age=40)]
+        ),
+        "subject 's' has recordings with different ages, 40 and 70 years",
+    ),
+    "artefact numbers for a mask": (
+        lambda path: make_file(path, train=[rows("bad", None, outlier_mask=np.arange(660) % 3)]),
+        "subject 'bad': outlier_mask is 2; expected 0",
+    ),
+    "SQLite file": (sqlite_file, "not readable as a cohort file .DuckDB.: it is another kind of file"),
     "missing time": (
         spoilt(lambda f: f.assign(time=f["time"].where(f["time"] > 1))),
         "'bad': time is missing",
@@ -276,7 +305,7 @@ BAD_FILES = {
     ),
     "both tables": (
         lambda path: make_file(path, train=[rows("bad", "control")], test=[rows("bad", "control")]),
-        "subject 'bad': time 0 s follows",
+        "subject 'bad' occurs in both tables, train and test; expected each recording once",
     ),
     "NaN everywhere": (
         spoilt(lambda f: f.assign(pupil_orig=np.nan)),
@@ -314,6 +343,32 @@ def test_bad_cohort_file(case, tmp_path):
     with pytest.raises(CohortError, match=message) as raised:
         read_cohort(path)
     assert "bad.duckdb" in str(raised.value)
+
+
+def test_a_file_never_makes_duckdb_fetch_an_extension(tmp_path, monkeypatch):
+    """A view on a remote or foreign file would load an extension, and install it from the network."""
+    options = []
+    connect = duckdb.connect
+
+    def watched(*args, **kwargs):
+        connection = connect(*args, **kwargs)
+        options.extend(
+            connection.execute(f"SELECT current_setting('auto{what}_known_extensions')").fetchone()[0]
+            for what in ("install", "load")
+        )
+        return connection
+
+    monkeypatch.setattr(duckdb, "connect", watched)
+    write_cohort(generate(3, 1, 1, seed=1), tmp_path / "c.duckdb")
+    read_cohort(tmp_path / "c.duckdb")
+    assert options == [False] * 4
+
+
+def test_mask_of_booleans_and_ages_around_a_birthday(tmp_path):
+    eyes = [rows("s", None, eye=eye, Age=age, outlier_mask=False) for eye, age in (("L", 69), ("R", 70))]
+    cohort, _ = read_cohort(make_file(tmp_path / "c.duckdb", train=eyes))
+    assert not cohort.truth_mask.any()
+    assert sorted(cohort.subjects["age"]) == [69, 70]
 
 
 def test_write_that_fails_leaves_nothing(small, tmp_path, monkeypatch):
