@@ -21,7 +21,7 @@ from src.results.checks import failed_checks
 from src.results.coverage import coverage_rows
 from src.results.publishing import new_version
 from src.results.run_collection import Collection, Included, collect_runs
-from src.results.selection import Exclusion, Selection, select
+from src.results.selection import Exclusion, Selection, rejected_lines, select
 from src.results.stage_collection import StageFacts, collect_stages
 from src.results.stores import Store, open_store
 
@@ -77,7 +77,7 @@ class Summary:
             f"coverage: {_counted(self.coverage)}",
             f"runs left out: {_counted(reasons) or 'none'}",
         ]
-        lines += [f"  rejected {e.run_id}: {e.detail}" for e in self.excluded if e.reason == "rejected"]
+        lines += rejected_lines(self.excluded)
         return "\n".join(lines + [f"warning: {warning}" for warning in self.warnings])
 
 
@@ -121,7 +121,7 @@ def extract(
     selection = select(store, registry, cohort, sweep)
     with new_version(db_path) as draft, new_results(draft) as writer:
         collection = collect_runs(store, selection, writer, progress)
-        source = _one_source(collection)
+        source = _one_source(collection, selection)
         stages = collect_stages(store, registry, selection.cohort_hash, collection, writer)
         excluded = [*selection.excluded, *collection.excluded, *stages.excluded.values()]
         coverage = _coverage(selection, collection)
@@ -158,11 +158,10 @@ def _counted(numbers: Mapping[str, int]) -> str:
     return ", ".join(f"{number} {name}" for name, number in sorted(numbers.items()))
 
 
-def _one_source(collection: Collection) -> str:
+def _one_source(collection: Collection, selection: Selection) -> str:
     if not any(run.candidate.kind == "combination" for run in collection.included):
-        why = next((e for e in collection.excluded if e.reason == "rejected"), None)
-        first = f"; run {why.run_id}: {why.detail}" if why else ""
-        raise ExtractionError(f"no combination can be used{first}")
+        why = rejected_lines([*selection.excluded, *collection.excluded])
+        raise ExtractionError("\n".join(["no combination can be used", *why]))
     sources = sorted({run.source for run in collection.included})
     if len(sources) > 1:
         raise ExtractionError(f"the runs come from mixed sources ({', '.join(sources)}), which is refused")

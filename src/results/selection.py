@@ -127,7 +127,8 @@ def select(
     ----------
     store : Store
     registry : Registry
-        Methods that are valid; a run with another one is rejected.
+        Methods and experiments that are valid; a run with another one is rejected. A run whose experiment
+        the store does not name is not, as long as its methods are.
     cohort, sweep : str, optional
         Beginning of a cohort hash; of a sweep's id or run id, or its name. By default the newest sweep that
         has a finished run; without sweeps the newest run, and in stores of other programs the cohort with
@@ -163,6 +164,11 @@ def failure(run: StoredRun) -> str:
     """Why a run failed, in one line."""
     error = ": ".join(run.tags[name] for name in ("error_class", "error") if run.tags.get(name))
     return one_line(error or "no error was stored")
+
+
+def rejected_lines(exclusions: Iterable[Exclusion]) -> list[str]:
+    """One line for people per rejected run: which, and why."""
+    return [f"  rejected {e.run_id}: {e.detail}" for e in exclusions if e.reason == "rejected"]
 
 
 def _candidate(store: Store, run: StoredRun) -> list[Candidate]:
@@ -281,6 +287,8 @@ def _exclusion(selection: Selection, candidate: Candidate, registry: Registry) -
         return "failed", f"{run.tags.get('failed_stage', 'unknown stage')}: {failure(run)}"
     if run.status != "FINISHED":
         return "unfinished", f"the run is {run.status}"
+    if run.experiment and run.experiment not in {e.experiment for e in registry.experiments.values()}:
+        return "rejected", f"experiment {one_line(run.experiment, 100)!r} is not in the registry"
     return "", ""
 
 
@@ -304,5 +312,5 @@ def _unknown(what: str, text: str, there: Iterable[str]) -> str:
 def _nothing(runs: list[Candidate], damaged: list[Exclusion]) -> str:
     states = Counter(c.run.status for c in runs) + Counter({"rejected": len(damaged)})
     text = ", ".join(f"{number} {state}" for state, number in states.items() if number)
-    first = f"; first rejected: {damaged[0].run_id}: {damaged[0].detail}" if damaged else ""
-    return f"the store has no finished combination ({text or 'no runs'}){first}"
+    headline = f"the store has no finished combination ({text or 'no runs'})"
+    return "\n".join([headline, *rejected_lines(damaged)])

@@ -110,7 +110,7 @@ def _folder_store(root: Path) -> Store:
     runs: list[StoredRun] = []
     unreadable: dict[str, str] = {}
     for experiment in _experiments(root):
-        name = str(_meta(experiment).get("name", experiment.name))
+        name = _experiment_name(experiment)
         for folder in _run_folders(experiment):
             try:
                 runs += _run(folder, name)
@@ -129,9 +129,19 @@ def _folder_store(root: Path) -> Store:
 
 
 def _experiments(root: Path) -> list[Path]:
-    return [
-        folder for folder in sorted(root.iterdir()) if _is_own(folder) and (folder / "meta.yaml").is_file()
-    ]
+    return [folder for folder in sorted(root.iterdir()) if _is_own(folder) and _is_experiment(folder)]
+
+
+def _is_experiment(folder: Path) -> bool:
+    """A copy may lack the file that names the experiment, and hold its runs all the same."""
+    return (folder / "meta.yaml").is_file() or any(
+        (run.parent / "artifacts").is_dir() for run in folder.glob("*/meta.yaml")
+    )
+
+
+def _experiment_name(folder: Path) -> str:
+    """Name of an experiment; empty where its folder does not tell."""
+    return str(_meta(folder).get("name", "")) if (folder / "meta.yaml").is_file() else ""
 
 
 def _run_folders(experiment: Path) -> list[Path]:

@@ -71,6 +71,31 @@ def test_nothing_usable_is_one_sentence_and_status_1(main, tmp_path):
     assert not (tmp_path / "a.db").exists()
 
 
+def test_runs_of_an_unknown_experiment_are_rejected_and_those_of_a_nameless_one_are_not(store, main):
+    (store.root / "4" / "meta.yaml").rename(store.root / "4.yaml")
+    assert "3 combinations" in main()[1]
+    (store.root / "4" / "meta.yaml").write_text("name: Toys\n")
+    status, _, errors = main()
+    assert status == 1
+    assert errors.count("experiment 'Toys' is not in the registry") == 3
+
+
+def test_where_every_run_is_rejected_all_are_listed_with_reasons(store, main):
+    runs = [path.parent for path in store.root.glob("4/*/params")]
+    for run in runs:
+        (run / "params" / "classifier").write_text(f"No{run.name}")
+    status, _, errors = main()
+    assert status == 1
+    for run in runs:
+        assert f"rejected {run.name}: classifier 'No{run.name}' is not in the registry" in errors
+    for run in runs:
+        (run / "params" / "classifier").unlink()
+    status, _, errors = main()
+    assert status == 1
+    for run in runs:
+        assert f"rejected {run.name}: the parameter classifier is missing" in errors
+
+
 @pytest.mark.parametrize("place", ["file/r.db", "/proc/r.db"])
 def test_a_place_that_cannot_be_written_is_one_sentence_and_status_2(main, tmp_path, place):
     (tmp_path / "file").write_text("x")
