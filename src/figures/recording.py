@@ -43,13 +43,17 @@ _LIGHT = (
     f"WITH {_CHOSEN} SELECT l.* FROM example_light l JOIN shown USING (recording_code) ORDER BY l.onset_s"
 )
 _MASKS = f"""
-WITH {_CHOSEN}
-SELECT DISTINCT i.outlier_method, e.sample, e.time_s, m.sort_order
-FROM example_imputations i JOIN shown USING (recording_code)
-JOIN example_recordings e USING (recording_code, sample)
-LEFT JOIN methods m ON m.stage = 'outlier' AND m.name = i.outlier_method
-WHERE i.missing
-ORDER BY m.sort_order, i.outlier_method, e.sample
+WITH {_CHOSEN}, flagged AS (
+    SELECT DISTINCT i.outlier_method, e.sample, e.time_s
+    FROM example_imputations i JOIN shown USING (recording_code)
+    JOIN example_recordings e USING (recording_code, sample)
+    WHERE i.missing
+)
+SELECT d.outlier_method, f.sample, f.time_s, m.sort_order
+FROM (SELECT DISTINCT outlier_method FROM example_imputations) d
+LEFT JOIN flagged f USING (outlier_method)
+LEFT JOIN methods m ON m.stage = 'outlier' AND m.name = d.outlier_method
+ORDER BY m.sort_order, d.outlier_method, f.sample
 """
 _DETECTOR = """
 detector AS (
@@ -76,9 +80,12 @@ def _draw(tables: Tables, background: Background) -> Sheet:
     strips_mm = 6 + 3.8 * (1 + masks["outlier_method"].nunique())
     heights = [28, strips_mm, *[14] * len(methods)]
     sheet = new_sheet("double", sum(heights) + 30)
-    panels = sheet.subplots(len(heights), 2, sharex="col", width_ratios=[3, 1.3], height_ratios=heights)
-    whole = (signal["time_s"].iloc[0], signal["time_s"].iloc[-1])
-    for column, window in enumerate((whole, _longest_gap(imputed))):
+    windows = [(signal["time_s"].iloc[0], signal["time_s"].iloc[-1]), *_longest_gap(imputed)]
+    widths = [3, 1.3][: len(windows)]
+    panels = sheet.subplots(
+        len(heights), len(windows), sharex="col", squeeze=False, width_ratios=widths, height_ratios=heights
+    )
+    for column, window in enumerate(windows):
         _raw(panels[0, column], _within(signal, window))
         _strips(panels[1, column], _within(signal, window), _within(masks, window), masks, background)
         for axes, method in zip(panels[2:, column], methods, strict=True):
@@ -87,7 +94,7 @@ def _draw(tables: Tables, background: Background) -> Sheet:
         _shade(panels[:, column], _within_light(tables["light"], window))
         panels[0, column].set_xlim(*window)
         panels[-1, column].set_xlabel("Time (s)")
-        _same_limits(panels[2:, column])
+        _same_limits(list(panels[2:, column]))
     _name(panels, signal, imputed, background)
     legend_below(sheet, _legend(tables), columns=6)
     return sheet
@@ -151,17 +158,17 @@ def _same_limits(panels: Sequence[Axes]) -> None:
         axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
 
 
-def _longest_gap(imputed: pd.DataFrame) -> tuple[float, float]:
-    """Window around the longest stretch of missing samples; the whole recording where nothing is missing."""
+def _longest_gap(imputed: pd.DataFrame) -> list[tuple[float, float]]:
+    """Window around the longest stretch of missing samples; none where nothing is missing."""
     rows = imputed[imputed["imputation_method"] == imputed["imputation_method"].iloc[0]]
     time, missing = rows["time_s"].to_numpy(), rows["missing"].to_numpy(bool)
     edges = np.flatnonzero(np.diff(np.r_[False, missing, False].astype(int)))
     starts, ends = edges[::2], edges[1::2] - 1
     if not starts.size:
-        return float(time[0]), float(time[-1])
+        return []
     longest = int(np.argmax(ends - starts))
     start, end = time[starts[longest]] - _AROUND_S, time[ends[longest]] + _AROUND_S
-    return max(float(start), float(time[0])), min(float(end), float(time[-1]))
+    return [(max(float(start), float(time[0])), min(float(end), float(time[-1])))]
 
 
 def _shade(panels: Iterable[Axes], light: pd.DataFrame) -> None:
@@ -177,10 +184,11 @@ def _name(panels: np.ndarray, signal: pd.DataFrame, imputed: pd.DataFrame, backg
     detector = background.label("outlier", imputed["outlier_method"].iloc[0])
     panels[0, 0].set_ylabel(f"Pupil ({background.provenance['unit']})")
     panels[0, 0].set_title(f"Recording {signal['recording_code'].iloc[0]}, as recorded", loc="left")
-    panels[0, 1].set_title("The longest gap below", loc="left")
     panels[1, 0].set_title("Flagged or lost", loc="left")
     panels[2, 0].set_title(f"Imputed after {detector}", loc="left")
-    panels[1, 1].tick_params(labelleft=False)
+    for title, flags in zip(panels[0, 1:], panels[1, 1:], strict=True):
+        title.set_title("The longest gap below", loc="left")
+        flags.tick_params(labelleft=False)
     for axes, method in zip(panels[2:, 0], imputed["imputation_method"].unique(), strict=True):
         label = wrap(background.label("imputation", method), 16)
         axes.set_ylabel(label, rotation=0, ha="right", va="center")
@@ -206,8 +214,8 @@ RECORDING = Figure(
         "first code). Top: as the device wrote it, and the clean signal where it is known. Strips: samples "
         "counted as missing after each detector. Below: imputation by every method under the mask of the "
         "detector, ground truth apart, whose best combination has the lowest out-of-bag Brier score; at "
-        "the right its longest gap. Band: plus and minus 1.96 standard deviations where the imputer gives "
-        "any. Shaded: light on."
+        "the right its longest gap, where there is one. Band: plus and minus 1.96 standard "
+        "deviations where the imputer gives any. Shaded: light on."
     ),
     queries={"signal": _SIGNAL, "light": _LIGHT, "masks": _MASKS, "imputed": _IMPUTED},
     draw=_draw,

@@ -117,6 +117,28 @@ def test_recording_draws_every_flagged_sample(demo):
     assert marks(sheet)["imputed"] == 2 * imputers
 
 
+def test_recording_shows_a_detector_that_flagged_nothing_and_no_zoom_without_gaps(gaps_db, tmp_path):
+    database = tmp_path / "x.db"
+    shutil.copy(gaps_db, database)
+    figure = FIGURES[NAMES.index("recording")]
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("UPDATE example_imputations SET missing = false WHERE outlier_method = 'LOF'")
+    sheet, _, background = drawn(figure, database)
+    names = _strips(sheet)
+    assert background.label("outlier", "LOF") in names
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("UPDATE example_imputations SET missing = false")
+    sheet, tables, _ = drawn(figure, database)
+    assert _strips(sheet) == names
+    assert len(sheet.axes) == 2 + tables["imputed"]["imputation_method"].nunique()
+
+
+def _strips(sheet):
+    """Names of the strips of the recording."""
+    (axes,) = [axes for axes in sheet.axes if axes._left_title.get_text() == "Flagged or lost"]
+    return [label.get_text() for label in axes.get_yticklabels()]
+
+
 def test_axis_limits_contain_all_data(picture):
     sheet, _, _ = picture
     for axes in sheet.axes:
