@@ -101,10 +101,24 @@ def new_results(path: Path) -> Iterator[ResultsWriter]:
         connection.execute((HERE / "schema.sql").read_text(encoding="utf-8"))
         for view in _views_in_order():
             connection.execute(view)
+        _comment_views(connection)
         connection.execute("COMMIT")
         yield ResultsWriter(connection)
         connection.execute("USE memory")
         connection.execute("DETACH results")
+
+
+def _comment_views(connection: duckdb.DuckDBPyConnection) -> None:
+    """Give a column of a view without a comment that of the first table with a column of its name."""
+    rows = connection.execute(
+        "SELECT v.table_name, v.column_name, min_by(t.comment, t.table_oid) "
+        "FROM duckdb_columns() AS v JOIN duckdb_columns() AS t USING (column_name) "
+        "WHERE v.table_name IN (SELECT view_name FROM duckdb_views() WHERE NOT internal) "
+        "AND t.table_name IN (SELECT table_name FROM duckdb_tables()) AND v.comment IS NULL GROUP BY ALL"
+    ).fetchall()
+    for view, column, comment in rows:
+        quoted = comment.replace("'", "''")
+        connection.execute(f"COMMENT ON COLUMN {view}.\"{column}\" IS '{quoted}'")
 
 
 def _views_in_order() -> list[str]:

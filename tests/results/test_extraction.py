@@ -91,7 +91,7 @@ def test_every_table_column_and_view_has_a_comment_and_every_table_a_key(full):
     _, database = full
     bare = database.query(
         "SELECT table_name || '.' || column_name AS name FROM duckdb_columns() "
-        "WHERE NOT internal AND comment IS NULL AND table_name IN (SELECT table_name FROM duckdb_tables()) "
+        "WHERE NOT internal AND comment IS NULL "
         "UNION ALL SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment IS NULL"
     )
     assert bare["name"].tolist() == []
@@ -499,5 +499,5 @@ def test_nothing_to_extract_says_what_there_is(store, build):
         build()
     broken = store.combination(CAT, 1)
     (broken / "artifacts" / FILE_NAME).write_bytes(b"")
-    with pytest.raises(ExtractionError, match=r"no combination can be used; run .* truncated"):
+    with pytest.raises(ExtractionError, match=r"(?s)no combination can be used.*rejected .* truncated"):
         build()

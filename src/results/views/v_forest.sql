@@ -27,3 +27,12 @@ JOIN metrics AS m ON m.name = e.metric
 LEFT JOIN methods AS d ON d.stage = f.stage AND d.name = f.method
 ORDER BY f.stage, e.metric, d.sort_order, rank_in_method;
 COMMENT ON VIEW v_forest IS 'One row per stage, metric and combination: the out-of-bag estimate with its intervals, ranked within the method of that stage (1 is best), with the mean over the method''s runs.';
+COMMENT ON COLUMN v_forest.stage IS 'outlier, imputation, features or classifier: the stage whose methods are compared.';
+COMMENT ON COLUMN v_forest.method IS 'The method of that stage (methods.name).';
+COMMENT ON COLUMN v_forest.method_display IS 'Name of the method to show in figures and reports.';
+COMMENT ON COLUMN v_forest.colour IS 'Colour to draw the method with, #rrggbb.';
+COMMENT ON COLUMN v_forest.metric_display IS 'Name of the metric to show in figures and reports.';
+COMMENT ON COLUMN v_forest.run_id IS 'The run (runs.run_id).';
+COMMENT ON COLUMN v_forest.rank_in_method IS 'Rank of the run among those with this method by this metric, 1 is best.';
+COMMENT ON COLUMN v_forest.n_runs IS 'Runs with this method.';
+COMMENT ON COLUMN v_forest.method_mean IS 'Mean of the estimate over the runs with this method.';

@@ -20,3 +20,11 @@ LEFT JOIN methods AS f ON f.stage = 'features' AND f.name = e.featurization
 LEFT JOIN methods AS c ON c.stage = 'classifier' AND c.name = e.classifier
 ORDER BY rank, e.run_id;
 COMMENT ON VIEW v_leaderboard IS 'One row per combination: rank by lowest out-of-bag Brier, ties by AUROC, and how many planned cells are missing.';
+COMMENT ON COLUMN v_leaderboard.rank IS 'Rank by lowest out-of-bag Brier score, ties by AUROC; 1 is best.';
+COMMENT ON COLUMN v_leaderboard.run_id IS 'The run (runs.run_id).';
+COMMENT ON COLUMN v_leaderboard.outlier_display IS 'Name of the artefact detector to show in figures and reports; NULL where it is not in the registry.';
+COMMENT ON COLUMN v_leaderboard.imputation_display IS 'Name of the imputer to show in figures and reports; NULL where it is not in the registry.';
+COMMENT ON COLUMN v_leaderboard.featurization_display IS 'Name of the feature set to show in figures and reports; NULL where it is not in the registry.';
+COMMENT ON COLUMN v_leaderboard.classifier_display IS 'Name of the classifier to show in figures and reports; NULL where it is not in the registry.';
+COMMENT ON COLUMN v_leaderboard.n_missing_cells IS 'Planned combinations without a result, in the whole database.';
+COMMENT ON COLUMN v_leaderboard.n_planned_cells IS 'Combinations that were planned or run, in the whole database.';
