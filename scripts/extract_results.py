@@ -20,6 +20,9 @@ def main(arguments: list[str] | None = None) -> int:
     from src.results.selection import SelectionError
     from src.tracking import TrackingError, default_tracking_uri
 
+    if options.artifact_root and not options.artifact_root.is_dir():
+        print(f"there is no folder {options.artifact_root}; choose another --artifact-root", file=sys.stderr)
+        return 2
     try:
         summary = extract(
             options.tracking_uri or default_tracking_uri(),

@@ -9,6 +9,8 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 
+from src.results.database import CONFIG
+
 HERE = Path(__file__).parent
 SCHEMA_VERSION = 1
 
@@ -93,7 +95,7 @@ def new_results(path: Path) -> Iterator[ResultsWriter]:
     ------
     ResultsWriter
     """
-    with duckdb.connect(":memory:") as connection:
+    with duckdb.connect(":memory:", config=CONFIG) as connection:
         quoted = str(path).replace("'", "''")
         connection.execute(f"ATTACH '{quoted}' AS results (STORAGE_VERSION 'v1.2.0')")
         connection.execute("USE results")

@@ -13,6 +13,13 @@ import pandas as pd
 DEFAULT_DATABASE = Path(__file__).resolve().parents[2] / "data" / "public" / "foundation_plr_results.db"
 
 
+# Nothing is fetched from the network, nor loaded from the home folder, by opening a file.
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+
+
 class ResultsError(RuntimeError):
     """The results database cannot be opened; the message says what to do."""
 
@@ -70,7 +77,7 @@ def _connect(file: Path) -> duckdb.DuckDBPyConnection:
     if not file.is_file():
         raise ResultsError(f"There is no results database {file}. {build}")
     try:
-        connection = duckdb.connect(str(file), read_only=True)
+        connection = duckdb.connect(str(file), read_only=True, config=CONFIG)
     except duckdb.Error as error:
         raise ResultsError(f"{file} cannot be opened as a results database ({error}). {build}") from error
     tables = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()

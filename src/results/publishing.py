@@ -11,6 +11,8 @@ from pathlib import Path
 import duckdb
 from filelock import FileLock, Timeout
 
+from src.results.database import CONFIG
+
 log = logging.getLogger(__name__)
 
 
@@ -81,7 +83,7 @@ def _refuse_other_file(target: Path) -> None:
     if not target.exists():
         return
     try:
-        with duckdb.connect(str(target), read_only=True) as connection:
+        with duckdb.connect(str(target), read_only=True, config=CONFIG) as connection:
             tables = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
     except duckdb.Error as error:
         raise PublishingError(f"{target} exists and is no results database; choose another --db") from error

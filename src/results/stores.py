@@ -68,7 +68,17 @@ def open_store(uri: str | Path, artifact_root: Path | None = None) -> Store:
             raise TrackingError(
                 f"there is no store {path}; expected an MLflow sqlite file or an mlruns folder"
             )
+        with path.open("rb") as file:
+            start = file.read(15)
+        if start != b"SQLite format 3":
+            raise TrackingError(
+                f"{path} is no sqlite file; expected an MLflow sqlite file or an mlruns folder"
+            )
         text = f"sqlite:///{path}"
+    elif not text.startswith(("sqlite:///", "http://", "https://")):
+        raise TrackingError(
+            f"there is no store {text}; expected sqlite:////absolute/path.db or http://server:port"
+        )
     return _mlflow_store(text, artifact_root)
 
 

@@ -106,6 +106,17 @@ def test_a_place_that_cannot_be_written_is_one_sentence_and_status_2(main, tmp_p
     assert errors.count("\n") == 1
 
 
+def test_what_is_no_store_is_one_sentence(main, tmp_path):
+    (tmp_path / "notes.txt").write_text("x")
+    for address in (str(tmp_path / "notes.txt"), "foo://bar"):
+        status, _, errors = main("--tracking-uri", address)
+        assert (status, errors.count("\n")) == (1, 1)
+        assert address in errors
+    status, _, errors = main("--artifact-root", str(tmp_path / "nowhere"))
+    assert (status, errors.count("\n")) == (2, 1)
+    assert "nowhere" in errors
+
+
 def test_killed_at_any_moment_the_same_command_completes(store, tmp_path):
     """Kill after the draft has appeared, at several moments; then compare with an undisturbed extraction."""
     for pause in (0.0, 0.15, 0.4):
