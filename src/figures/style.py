@@ -24,6 +24,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Sheet
 
+from src.registry import FACTORS
+
 WIDTHS_MM = {"single": 85, "middle": 114, "double": 174}
 """Journal column widths in millimetres."""
 
@@ -71,15 +73,6 @@ _STAMP_MM = 39
 _TITLE_LETTER_MM, _NOTE_LETTER_MM = 2.02, 1.12
 _CELLS_NAMED = 4
 _LABEL_LETTERS = 30
-
-
-FACTORS = {
-    "features": "featurization",
-    "outlier": "outlier_method",
-    "imputation": "imputation_method",
-    "classifier": "classifier",
-}
-"""Stage, as in the table of methods, and the column that names its method everywhere else."""
 
 
 class FigureError(ValueError):
