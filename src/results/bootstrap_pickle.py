@@ -47,6 +47,13 @@ RESULTS_FORMAT = {
     "test_indices": "list of B int arrays: the left-out recordings",
 }
 
+# What newer runs add; a file without them is complete. p features.
+OPTIONAL_FORMAT = {
+    "feature_importance": "float32 (B, p): the model's own, adds up to 1; NaN where it has none",
+    "permutation_importance": "float32 (B, p): drop in left-out AUROC when a feature is permuted; NaN rows "
+    "where an iteration did not compute it",
+}
+
 _PLAIN = (str, int, float, bool, type(None))
 
 
@@ -58,8 +65,8 @@ def dump(results: dict[str, Any], path: Path) -> None:
     Parameters
     ----------
     results : dict
-        The keys of `RESULTS_FORMAT`, all of them; values of plain dicts (string keys), lists, str, int,
-        float, bool, None and numpy arrays of booleans, numbers or text.
+        The keys of `RESULTS_FORMAT`, all of them, and any of `OPTIONAL_FORMAT`; values of plain dicts
+        (string keys), lists, str, int, float, bool, None and numpy arrays of booleans, numbers or text.
     path : Path
         Target file, in an existing folder.
 
@@ -72,7 +79,7 @@ def dump(results: dict[str, Any], path: Path) -> None:
     """
     if missing := [key for key in RESULTS_FORMAT if key not in results]:
         raise ValueError(f"{path.name}: the key {missing[0]!r} is missing ({RESULTS_FORMAT[missing[0]]})")
-    if unknown := [key for key in results if key not in RESULTS_FORMAT]:
+    if unknown := [key for key in results if key not in RESULTS_FORMAT | OPTIONAL_FORMAT]:
         raise ValueError(f"{path.name}: the key {unknown[0]!r} is not part of the format")
     _check_plain(results, "results")
     draft = path.with_name(f".{path.name}.{os.getpid()}")

@@ -11,7 +11,7 @@ from fake_store import own_results
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.results.bootstrap_pickle import RESULTS_FORMAT, dump, load
+from src.results.bootstrap_pickle import OPTIONAL_FORMAT, RESULTS_FORMAT, dump, load
 from src.results.safe_pickle import RejectedRun, loads_plain
 
 FACTORS = {"featurization": "f", "outlier_method": "o", "imputation_method": "i", "classifier": "c"}
@@ -161,6 +161,12 @@ def test_results_come_back_as_they_were_written(tmp_path):
     assert read["factors"] == FACTORS
     assert read["auroc"] == results["auroc"]
     assert [path.name for path in tmp_path.iterdir()] == ["r.pkl"]
+
+
+def test_importances_may_be_there_and_need_not(tmp_path):
+    importances = {key: np.full((3, 2), np.nan, dtype=np.float32) for key in OPTIONAL_FORMAT}
+    dump(own_results(FACTORS) | importances, tmp_path / "r.pkl")
+    assert load(tmp_path / "r.pkl").keys() == RESULTS_FORMAT.keys() | OPTIONAL_FORMAT.keys()
 
 
 def test_dump_says_where_a_value_is_not_plain(tmp_path):
