@@ -47,6 +47,35 @@ def auroc(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> np.
     return ratio(wins, rows.n_cases * (rows.n - rows.n_cases)).reshape(rows.shape)
 
 
+def auprc(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+    """Return the average precision: sum over the distinct p, descending, of (R_n - R_(n-1)) P_n.
+
+    R_n and P_n are recall and precision of the rule p >= the n-th value; equal predictions enter together.
+    Improper at clinical thresholds and dependent on the share of cases: descriptive only.
+
+    Parameters
+    ----------
+    y, p, weight
+        As in `auroc`.
+
+    Returns
+    -------
+    ndarray, shape () or (B,)
+        In [0, 1]; NaN where no case counts.
+
+    References
+    ----------
+    Buckley & Voorhees 2000, SIGIR, 33 (as in scikit-learn; no interpolation, unlike Davis & Goadrich 2006).
+    """
+    rows = as_rows(y, p, weight, score=True)
+    order = np.argsort(-rows.p, axis=1, kind="stable")
+    y_, p_, w_ = (np.take_along_axis(a, order, axis=1) for a in rows[:3])
+    last = _tie_edges(p_)[1]
+    cases, all_ = (np.take_along_axis(np.cumsum(a, axis=1), last, axis=1) for a in (w_ * y_, w_))
+    precision = np.nan_to_num(ratio(cases, all_))
+    return ratio((w_ * y_ * precision).sum(axis=1), rows.n_cases).reshape(rows.shape)
+
+
 def _tie_edges(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the first and last position of the ties each sorted value belongs to."""
     step = p[:, 1:] != p[:, :-1]

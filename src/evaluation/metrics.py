@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
 import numpy as np
 
-from src.evaluation.auc import auroc
+from src.evaluation.auc import auprc, auroc
 from src.evaluation.calibration import (
     cal_intercept,
     cal_intercept_joint,
@@ -22,6 +22,7 @@ from src.evaluation.decision import net_benefit
 from src.evaluation.rows import as_rows, compact, ratio
 
 Direction = Literal["higher", "lower", "target"]
+Kind = Literal["essential", "uncertainty", "descriptive"]
 
 
 def brier(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
@@ -60,6 +61,12 @@ class Metric:
         Smallest and largest value possible.
     target : float, optional
         The ideal value where direction is 'target'.
+    kind : {'essential', 'uncertainty', 'descriptive'}
+        Descriptive metrics are improper at clinical thresholds and never rank anything.
+    per_iteration : bool
+        Whether it is computed for every iteration.
+    smoothed : bool
+        Whether it rests on a smooth calibration curve: no weights, no value per iteration.
     """
 
     name: str
@@ -67,6 +74,9 @@ class Metric:
     direction: Direction
     domain: tuple[float, float]
     target: float | None = None
+    kind: Kind = "essential"
+    per_iteration: bool = True
+    smoothed: bool = False
 
 
 def _net_benefit(percent: int) -> Metric:
@@ -80,6 +90,7 @@ _INFINITY = float("inf")
 
 METRICS: tuple[Metric, ...] = (
     Metric("auroc", auroc, "higher", (0.0, 1.0)),
+    Metric("auprc", auprc, "higher", (0.0, 1.0), kind="descriptive"),
     Metric("brier", brier, "lower", (0.0, 1.0)),
     Metric("brier_scaled", brier_scaled, "higher", (-_INFINITY, 1.0)),
     Metric("cal_intercept", cal_intercept, "target", (-_INFINITY, _INFINITY), 0.0),
@@ -90,44 +101,57 @@ METRICS: tuple[Metric, ...] = (
 )
 
 
-def all_metrics(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> dict[str, np.ndarray]:
-    """Compute every metric of `METRICS`; parameters and shapes as in `src.evaluation.auc.auroc`.
+ITERATION_METRICS: tuple[Metric, ...] = tuple(m for m in METRICS if m.per_iteration)
+"""The metrics of every iteration."""
+
+
+def all_metrics(
+    y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None, only: Iterable[Metric] | None = None
+) -> dict[str, np.ndarray]:
+    """Compute many metrics at once; y, p and weight as in `src.evaluation.auc.auroc`.
+
+    Parameters
+    ----------
+    only : iterable of Metric, optional
+        Which; by default all of `METRICS` or, with a weight, all that take one (the smoothed do not).
 
     Returns
     -------
     dict of str to ndarray, shape () or (B,)
-        Keys in the order of `METRICS`; NaN where a metric is undefined.
+        Keys in the order asked for; NaN where a metric is undefined.
     """
+    chosen = [m for m in METRICS if weight is None or not m.smoothed] if only is None else list(only)
     intercept, slope = recalibration(y, p, weight)  # one fit for two metrics
     shared = {"cal_intercept_joint": intercept, "cal_slope": slope}
-    return {m.name: shared[m.name] if m.name in shared else m.function(y, p, weight) for m in METRICS}
+    return {m.name: shared[m.name] if m.name in shared else m.function(y, p, weight) for m in chosen}
 
 
-def iteration_metrics(y: np.ndarray, y_prob_all: np.ndarray, left_out: np.ndarray) -> dict[str, np.ndarray]:
-    """Compute every metric on what each iteration left out.
+def iteration_metrics(y: np.ndarray, y_prob_all: np.ndarray, weight: np.ndarray) -> dict[str, np.ndarray]:
+    """Compute the metrics of every iteration.
 
     Parameters
     ----------
     y : array_like, shape (n,)
         Labels 0/1.
     y_prob_all : array_like, shape (B, n)
-        Predictions; anything (NaN) where not left out.
-    left_out : array_like of bool, shape (B, n)
-        True where an iteration did not train on the recording.
+        Predictions; anything (NaN) where the weight is 0.
+    weight : array_like of bool or counts, broadcast to (B, n)
+        How often a prediction counts: the mask of what an iteration left out, its in-bag counts, or ones.
 
     Returns
     -------
     dict of str to ndarray, shape (B,)
-        The metrics of `METRICS`, `n_clipped` (predictions of 0 or 1, clipped at 1e-8) and `n_left_out`.
+        The metrics of `ITERATION_METRICS`, `n_clipped` (predictions of 0 or 1, clipped at 1e-8) and
+        `n_left_out` (the predictions that count, so often as they count).
 
     Raises
     ------
     EvaluationError
-        If a left-out prediction is not a probability.
+        If a prediction that counts is not a probability.
     """
-    rows = as_rows(y, y_prob_all, left_out)
+    rows = as_rows(y, y_prob_all, weight)
     packed = compact(rows.y, rows.p, rows.w)
-    values = all_metrics(*packed)
+    values = all_metrics(*packed, only=ITERATION_METRICS)
     values["n_clipped"] = n_clipped(*packed[1:])
     values["n_left_out"] = rows.n.astype(np.int64)
     return values

@@ -328,6 +328,7 @@ CREATE TABLE iteration_metrics (
     run_id VARCHAR NOT NULL,
     iteration INTEGER NOT NULL,
     auroc DOUBLE,
+    auprc DOUBLE,
     brier DOUBLE,
     brier_scaled DOUBLE,
     cal_intercept DOUBLE,
@@ -345,6 +346,7 @@ COMMENT ON TABLE iteration_metrics IS 'Metrics on the recordings each iteration 
 COMMENT ON COLUMN iteration_metrics.run_id IS 'The run (runs.run_id).';
 COMMENT ON COLUMN iteration_metrics.iteration IS 'Bootstrap iteration, from 0; the same number is the same resample in every run.';
 COMMENT ON COLUMN iteration_metrics.auroc IS 'Area under the ROC curve, 0 to 1.';
+COMMENT ON COLUMN iteration_metrics.auprc IS 'Area under the precision-recall curve as average precision, 0 to 1; descriptive.';
 COMMENT ON COLUMN iteration_metrics.brier IS 'Brier score, 0 to 1.';
 COMMENT ON COLUMN iteration_metrics.brier_scaled IS 'Scaled Brier score (IPA), at most 1.';
 COMMENT ON COLUMN iteration_metrics.cal_intercept IS 'Calibration in the large, ideal 0.';

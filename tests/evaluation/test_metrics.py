@@ -19,7 +19,14 @@ from src.evaluation.calibration import (
     recalibration,
 )
 from src.evaluation.decision import net_benefit
-from src.evaluation.metrics import METRICS, all_metrics, brier, brier_scaled, iteration_metrics
+from src.evaluation.metrics import (
+    ITERATION_METRICS,
+    METRICS,
+    all_metrics,
+    brier,
+    brier_scaled,
+    iteration_metrics,
+)
 from src.evaluation.resampling import EvaluationError
 
 # Six predictions, by hand: cases .8 .4 .4, controls .4 .2 .1.
@@ -111,9 +118,9 @@ def test_many_iterations_at_once_are_the_iterations_one_by_one(table, seed):
     out = rng.random((6, y.size)) < 0.5
     out[:, 0] = True
     together = iteration_metrics(y, np.where(out, p, np.nan), out)
-    assert list(together) == [m.name for m in METRICS] + ["n_clipped", "n_left_out"]
+    assert list(together) == [m.name for m in ITERATION_METRICS] + ["n_clipped", "n_left_out"]
     for b in range(6):
-        for metric in METRICS:
+        for metric in ITERATION_METRICS:
             alone = metric.function(y[out[b]], p[b, out[b]])
             np.testing.assert_allclose(
                 together[metric.name][b], alone, rtol=1e-7, atol=1e-9, err_msg=metric.name
@@ -196,7 +203,15 @@ def test_constant_predictions():
 def test_one_class_leaves_undefined_what_needs_two():
     values = all_metrics(np.zeros(3), np.array([0.1, 0.2, 0.3]))
     undefined = {name for name, value in values.items() if np.isnan(value)}
-    assert undefined == {"auroc", "brier_scaled", "cal_intercept", "cal_slope", "cal_intercept_joint"}
+    calibration = {"cal_intercept", "cal_slope", "cal_intercept_joint"}
+    assert undefined == {"auroc", "auprc", "brier_scaled"} | calibration
+        "auroc",
+        "auprc",
+        "brier_scaled",
+        "cal_intercept",
+        "cal_slope",
+        "cal_intercept_joint",
+    }
     assert values["oe_ratio"] == 0 and values["net_benefit_20"] == pytest.approx(-2 / 3 * 0.25)
 
 
