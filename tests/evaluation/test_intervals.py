@@ -10,8 +10,8 @@ from src.evaluation.intervals import (
     auroc_delong,
     auroc_logit,
     containing,
-    mean_loss_bootstrap,
-    oob_influence_se,
+    location_shifted,
+    percentile,
     refit,
     subject_draws,
     wald,
@@ -60,39 +60,6 @@ def test_delong_interval_is_that_of_its_variance():
     assert interval.hi - interval.lo == pytest.approx(2 * 1.96 * np.sqrt(delong_variance(y, p)))
 
 
-def test_influence_of_one_iteration_that_left_everybody_out_is_the_stratified_standard_error():
-    y = np.array([0, 0, 0, 1, 1])
-    losses = np.array([[0.1, 0.3, 0.2, 0.6, 0.8]])
-    expected = np.sqrt(3 * np.var([0.1, 0.3, 0.2], ddof=1) + 2 * np.var([0.6, 0.8], ddof=1)) / 5
-    assert oob_influence_se(y, losses, np.ones((1, 5), dtype=bool), list("abcde")) == pytest.approx(expected)
-
-
-def test_influence_matches_the_double_loop_with_two_recordings_per_subject():
-    rng = np.random.default_rng(1)
-    subject = np.repeat(np.arange(12), 2)
-    y = (subject >= 7).astype(int)
-    out = (rng.random((15, 12)) < 0.4)[:, subject]
-    losses = np.where(out, rng.random((15, 24)), np.nan)
-    means = np.nanmean(losses, axis=1)
-    total = np.zeros(12)
-    for i in range(24):
-        own = [losses[b, i] - means[b] for b in range(15) if out[b, i]]
-        total[subject[i]] += np.mean(own)
-    variance = sum(k * np.var(total[c], ddof=1) for c, k in ((slice(0, 7), 7), (slice(7, 12), 5)))
-    assert oob_influence_se(y, losses, out, subject) == pytest.approx(np.sqrt(variance) / 24, rel=1e-12)
-
-
-def test_influence_agrees_with_an_explicit_bootstrap_of_subjects():
-    rng = np.random.default_rng(2)
-    y = np.repeat([0, 1], [80, 40])
-    out = rng.random((300, 120)) < 0.37
-    losses = rng.gamma(1 + y, 0.1) + rng.normal(0, 0.01, (300, 120))
-    draws = subject_draws(y, np.arange(120), 400, seed=0)
-    weight = draws @ out.T
-    estimates = ((draws @ (out * losses).T) / weight).mean(axis=1)
-    assert oob_influence_se(y, losses, out, np.arange(120)) == pytest.approx(estimates.std(), rel=0.12)
-
-
 def test_draws_keep_subjects_together_and_classes_at_their_size():
     groups = np.repeat(np.arange(9), 2)
     y = (groups >= 5).astype(int)
@@ -101,16 +68,26 @@ def test_draws_keep_subjects_together_and_classes_at_their_size():
     assert (counts[:, y == 1].sum(axis=1) == 8).all() and (counts[:, y == 0].sum(axis=1) == 10).all()
 
 
-def test_the_bootstrap_interval_of_a_mean_is_that_of_the_central_limit():
-    rng = np.random.default_rng(3)
-    y = np.repeat([0, 1], 100)
-    losses = rng.random(200)
-    interval = mean_loss_bootstrap(losses.mean(), y, losses, np.arange(200))
-    se = np.sqrt(losses[:100].var() + losses[100:].var()) / 2 / 10
-    assert interval.hi - interval.lo == pytest.approx(2 * 1.96 * se, rel=0.08)
-    again = mean_loss_bootstrap(losses.mean(), y, losses, np.arange(200))
-    assert (again.lo, again.hi) == (interval.lo, interval.hi)
-    assert "same value" in mean_loss_bootstrap(0.25, y, np.full(200, 0.25), np.arange(200)).reason
+def test_percentiles_of_draws_that_leave_the_estimate_out_are_no_interval():
+    draws = np.linspace(0, 1, 101)
+    interval = percentile(0.3, draws, "subject bootstrap")
+    assert (interval.lo, interval.hi) == pytest.approx((0.025, 0.975))
+    for estimate, values, reason in [
+        (0.99, draws, "leave the estimate out"),
+        (0.25, np.full(100, 0.25), "same value"),
+        (0.3, np.where(draws < 0.15, np.nan, draws), "defined in 86 of 101 draws"),
+    ]:
+        interval = percentile(estimate, values, "subject bootstrap")
+        assert np.isnan(interval.lo) and reason in interval.reason
+
+
+def test_the_location_shifted_interval_by_hand():
+    interval = location_shifted(0.75, 0.8, np.linspace(0.7, 0.9, 201), (0.0, 1.0))
+    assert (interval.lo, interval.hi) == pytest.approx((0.705 - 0.05, 0.895 - 0.05))
+    assert location_shifted(0.97, 0.98, np.linspace(0.9, 1.2, 201), (0.0, 1.0)).hi == 1
+    beside = location_shifted(0.5, 0.6, np.linspace(0.7, 0.9, 201), (0.0, 1.0))
+    assert np.isnan(beside.lo) and "leave the apparent value out" in beside.reason
+    assert "same value" in location_shifted(0.5, 1.0, np.ones(20), (0.0, 1.0)).reason
 
 
 def test_refit_is_the_percentiles_of_what_is_defined():
