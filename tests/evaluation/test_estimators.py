@@ -106,8 +106,8 @@ def test_stores_with_left_out_predictions_alone_give_the_same_oob(run, estimates
             assert np.isnan(row.estimate) and "no predictions of a model fitted on everybody" in row.reason
         else:
             for value, expected in zip(astuple(row), astuple(estimates[key]), strict=True):
-                close = pytest.approx(expected, rel=1e-11, nan_ok=True)
-                assert value == (close if isinstance(expected, float) else expected), key
+                number = isinstance(expected, float)
+                assert value == (pytest.approx(expected, 1e-11, nan_ok=True) if number else expected), key
 
 
 def test_two_recordings_of_a_subject_widen_the_interval_to_that_of_the_subjects(run, estimates):
