@@ -82,6 +82,20 @@ class Combinations:
         """The methods of each combination."""
         return list(zip(*(map(str, levels) for levels in self.factors.values()), strict=True))
 
+    @property
+    def shared(self) -> np.ndarray:
+        """Whether every combination has an out-of-bag prediction for a recording, (n,)."""
+        return np.isfinite(self.p_oob).all(axis=0)
+
+    def too_few(self) -> str:
+        """Say why choosing among the out-of-bag predictions makes no sense; empty where it does."""
+        if len(self.cells) < 2:
+            return f"needs two combinations; there are {len(self.cells)}"
+        y, groups = np.asarray(self.y)[self.shared], np.asarray(self.groups)[self.shared]
+        if min(np.unique(groups[y == label]).size for label in (0, 1)) < 2:
+            return "needs two subjects of each class with an out-of-bag prediction of every combination"
+        return ""
+
 
 def _check_shape(what: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
     if shape != expected:

@@ -31,7 +31,7 @@ def subject_losses(combinations: Combinations, metric: str) -> np.ndarray:
         Losses of a subject's recordings added up; scaled so that the mean over the subjects is the mean
         over the recordings.
     """
-    seen = np.isfinite(combinations.p_oob).all(axis=0)
+    seen = combinations.shared
     y, p = np.asarray(combinations.y)[seen], np.asarray(combinations.p_oob, dtype=np.float64)[:, seen]
     index, subject_y = subject_index(y, np.asarray(combinations.groups)[seen])
     losses = (p - y) ** 2 if metric == "brier" else 1 - np.array([delong_components(y, row) for row in p])
@@ -101,10 +101,10 @@ def _eliminate(mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
 
 def compare(combinations: Combinations, metric: str) -> tuple[list[dict], list[dict]]:
     """Return the parts of the table `confidence_set` and rows of `refusals` for 'brier' or 'auroc'."""
+    if reason := combinations.too_few():
+        return [], [refusal("confidence set", metric, reason)]
     losses = subject_losses(combinations, metric)
     n, k = losses.shape
-    if k < 2:
-        return [], [refusal("confidence set", metric, "needs two combinations; there is one")]
     rng = np.random.default_rng(SEED)
     p = confidence_set(losses, rng.multinomial(n, np.full(n, 1 / n), N_DRAWS))
     return [{"metric": metric, "run": np.arange(k), "p_value": p, "included": p > SIZE}], []

@@ -29,59 +29,46 @@ def method_effects(combinations: Combinations, values: Paired, grid: Grid) -> tu
     parts : list of dict
         Of the table `method_effects`. P values are corrected across the methods of one factor.
     refused : list of dict
-        Rows of `refusals`: methods whose cells, or the ground truth's, are not all there.
+        Rows of `refusals`, one per factor: methods whose cells, or the ground truth's, are not all there.
     """
     parts: list[dict] = []
     refused: list[dict] = []
     for axis, (factor, levels) in enumerate(grid.levels.items()):
         if factor not in combinations.reference:
             continue
-        reference = combinations.reference[factor]
-        if reference in levels:
-            part, reasons = _effects(values, grid, axis, levels.index(reference))
-            parts += [part | {"factor": factor}]
-        else:
-            reasons = [f"the grid has no ground-truth level {reference}"]
-        refused += [
-            refusal("method effects", values.metric, r, featurization=grid.featurization, factor=factor)
-            for r in reasons
-        ]
+        reference, where = combinations.reference[factor], (grid.featurization, factor)
+        reasons = _refusals(values, grid, axis, reference)
+        methods = [m for m, name in enumerate(levels) if name != reference and not reasons[m]]
+        if methods:
+            run = np.moveaxis(grid.run, axis, 0)
+            named = {"metric": values.metric, "featurization": where[0], "factor": where[1]}
+            named["method"] = np.array(levels, dtype=object)[methods]
+            parts.append(named | _effects(values, run[methods], run[levels.index(reference)]))
+        if reason := "; ".join(dict.fromkeys(filter(None, reasons))):
+            refused.append(refusal("method effects", values.metric, reason, *where))
     return parts, refused
 
 
-def _effects(values: Paired, grid: Grid, axis: int, reference: int) -> tuple[dict, list[str]]:
-    """Return the effects along one axis, and why others are refused."""
-    run = np.moveaxis(grid.run, axis, 0)
-    names = list(grid.levels.values())[axis]
-    others = [level for level in range(len(names)) if level != reference]
-    reasons = {m: grid.lacks(values.estimates, _rows(grid, axis, (m, reference))) for m in others}
-    whole = np.array([m for m in others if not reasons[m]], dtype=np.int64)
-    truth = run[reference].ravel()
-    effect = np.array([_contrast(values.estimates, run[m].ravel(), truth) for m in whole])
-    influence = [_contrast(values.influence, run[m].ravel(), truth) for m in whole]
-    by_subject = np.array(influence).reshape(whole.size, -1)
-    if not whole.size:
-        by_subject = np.empty((0, values.subject_y.size))
-    tests = wald_tests(effect, by_subject, values.subject_y, values.test)
-    part = {
-        "metric": values.metric,
-        "featurization": grid.featurization,
-        "method": np.array(names, dtype=object)[whole],
-        "effect": effect,
-        **tests,
-        **adjusted(tests["p"]),
-        "n_cells": truth.size,
-    }
-    return part, [f"{names[m]}: {reason}" for m, reason in reasons.items() if reason]
+def _refusals(values: Paired, grid: Grid, axis: int, reference: str) -> list[str]:
+    """Say for each level of a factor why it has no effect; empty where it has one."""
+    levels = list(grid.levels.values())[axis]
+    if reference not in levels:
+        return [f"the grid has no ground-truth level {reference}"] * len(levels)
+    if len(levels) == 1:
+        return [f"one level only ({reference})"]
+    reasons = []
+    for level, name in enumerate(levels):
+        needed = np.zeros(grid.run.shape, dtype=bool)
+        np.moveaxis(needed, axis, 0)[[level, levels.index(reference)]] = True
+        lack = grid.lacks(values.estimates, needed)
+        reasons.append(f"{name}: {lack}" if lack and name != reference else "")
+    return reasons
 
 
-def _rows(grid: Grid, axis: int, levels: tuple[int, ...]) -> np.ndarray:
-    """Return which cells have one of the levels."""
-    mask = np.zeros(grid.run.shape, dtype=bool)
-    np.moveaxis(mask, axis, 0)[list(levels)] = True
-    return mask
-
-
-def _contrast(values: np.ndarray, runs: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Return the mean over cells of (method - reference); values of shape (k, ...)."""
-    return values[runs].mean(axis=0) - values[reference].mean(axis=0)
+def _effects(values: Paired, run: np.ndarray, truth: np.ndarray) -> dict:
+    """Return the mean differences, with their tests, of methods (m, ...) from the ground truth (...)."""
+    effect = np.array([(values.estimates[cells] - values.estimates[truth]).mean() for cells in run])
+    of_truth = values.influence[truth.ravel()].mean(axis=0)
+    influence = np.array([values.influence[cells.ravel()].mean(axis=0) - of_truth for cells in run])
+    tests = wald_tests(effect, influence, values.subject_y, values.test)
+    return {"effect": effect, **tests, **adjusted(tests["p"]), "n_cells": truth.size}

@@ -38,10 +38,8 @@ class Grid:
         ]
 
     def values(self, values: np.ndarray) -> np.ndarray:
-        """Return values (k, ...) of combinations in the shape of the grid; NaN where one is missing."""
-        result = np.asarray(values, dtype=np.float64)[self.run]
-        result[self.run < 0] = np.nan
-        return result
+        """Return values (k,) of combinations in the shape of the grid; NaN where one is missing."""
+        return np.append(np.asarray(values, dtype=np.float64), np.nan)[self.run]  # -1 is the last one
 
     def lacks(self, values: np.ndarray, needed: np.ndarray | None = None) -> str:
         """Say which cells have no run or no value; empty where nothing lacks.

@@ -14,7 +14,8 @@ from scipy.special import ndtr
 from src.evaluation.comparisons.grid import Grid
 from src.evaluation.comparisons.paired import Paired
 from src.evaluation.comparisons.tables import refusal
-from src.evaluation.metrics import METRICS, Metric
+from src.evaluation.metrics import METRICS
+from src.evaluation.resampling import EvaluationError
 
 TITLE = "descriptive: blocks share subjects"
 ALPHA = 0.05
@@ -163,11 +164,11 @@ def _refused(values: Paired, grid: Grid, blocks: np.ndarray) -> str:
 
 def badness(metric: str, values: np.ndarray) -> np.ndarray:
     """Turn a metric so that lower is better: as it is, negative, or its distance to the ideal value."""
-    about = _metric(metric)
+    about = next((known for known in METRICS if known.name == metric), None)
+    if about is None:
+        raise EvaluationError(
+            f"metric {metric} has no direction; it is not in src.evaluation.metrics.METRICS"
+        )
     if about.direction == "target":
         return np.abs(values - about.target)
     return values if about.direction == "lower" else -values
-
-
-def _metric(name: str) -> Metric:
-    return next(metric for metric in METRICS if metric.name == name)

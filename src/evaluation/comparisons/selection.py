@@ -106,10 +106,10 @@ def winners_curse(combinations: Combinations) -> tuple[list[dict], list[dict]]:
     """
     c = combinations
     best = champion(c.estimates["brier"], c.estimates["auroc"])
-    seen = np.isfinite(c.p_oob).all(axis=0)
-    if best is None or len(c.p_oob) < 2:
-        reason = "needs two combinations with a Brier score"
+    reason = c.too_few() or ("no Brier score is defined" if best is None else "")
+    if reason:
         return [], [refusal("winner's curse", metric, reason) for metric in ("brier", "auroc")]
+    seen = c.shared
     chosen = bias_corrected_choice(np.asarray(c.y)[seen], c.p_oob[:, seen], np.asarray(c.groups)[seen])
     return [
         {

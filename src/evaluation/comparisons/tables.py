@@ -85,7 +85,7 @@ def _column(values: Any) -> np.ndarray:
     return column.astype(object) if column.dtype.kind == "U" else column
 
 
-def refusal(comparison: str, metric: str, reason: str, *, featurization: str = "", factor: str = "") -> dict:
+def refusal(comparison: str, metric: str, reason: str, featurization: str = "", factor: str = "") -> dict:
     """Return a row of `refusals`: what was not computed, and why."""
     return {
         "comparison": comparison,
