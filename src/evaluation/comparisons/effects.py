@@ -36,16 +36,16 @@ def method_effects(combinations: Combinations, values: Paired, grid: Grid) -> tu
     for axis, (factor, levels) in enumerate(grid.levels.items()):
         if factor not in combinations.reference:
             continue
-        reference, where = combinations.reference[factor], (grid.featurization, factor)
+        reference = combinations.reference[factor]
         reasons = _refusals(values, grid, axis, reference)
         methods = [m for m, name in enumerate(levels) if name != reference and not reasons[m]]
         if methods:
             run = np.moveaxis(grid.run, axis, 0)
-            named = {"metric": values.metric, "featurization": where[0], "factor": where[1]}
-            named["method"] = np.array(levels, dtype=object)[methods]
-            parts.append(named | _effects(values, run[methods], run[levels.index(reference)]))
+            effects = _effects(values, run[methods], run[levels.index(reference)])
+            effects["method"] = np.array(levels, dtype=object)[methods]
+            parts.append(effects | {"featurization": grid.featurization, "factor": factor})
         if reason := "; ".join(dict.fromkeys(filter(None, reasons))):
-            refused.append(refusal("method effects", values.metric, reason, *where))
+            refused.append(refusal("method effects", values.metric, reason, grid.featurization, factor))
     return parts, refused
 
 
@@ -71,4 +71,4 @@ def _effects(values: Paired, run: np.ndarray, truth: np.ndarray) -> dict:
     of_truth = values.influence[truth.ravel()].mean(axis=0)
     influence = np.array([values.influence[cells.ravel()].mean(axis=0) - of_truth for cells in run])
     tests = wald_tests(effect, influence, values.subject_y, values.test)
-    return {"effect": effect, **tests, **adjusted(tests["p"]), "n_cells": truth.size}
+    return {"metric": values.metric, "effect": effect, **tests, **adjusted(tests["p"]), "n_cells": truth.size}

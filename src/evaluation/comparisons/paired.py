@@ -128,14 +128,15 @@ def wald_tests(difference: np.ndarray, influence: np.ndarray, subject_y: np.ndar
         every subject counts the same on both sides, p is 1 for equal estimates, and for identical ranks.
     """
     se = np.asarray(influence_se(influence.T, subject_y))
-    equal = se < _ZERO
+    defined = np.isfinite(difference)
+    equal = defined & (se < _ZERO)
     same = equal & (np.abs(difference) < _ZERO)
-    regular = ~equal & np.isfinite(se) & np.isfinite(difference)
+    regular = defined & np.isfinite(se) & ~equal
     half = np.where(regular | same, Z * se, np.nan)
     z = np.divide(np.abs(difference), se, out=np.full(se.shape, np.nan), where=regular)
     identical = same | (equal & (test == DELONG))
     reasons = {
-        "an estimate is undefined": np.isnan(difference),
+        "an estimate is undefined": ~defined,
         "no influence values of two subjects per class": np.isnan(se),
         "every subject counts the same": equal & ~same,
     }
