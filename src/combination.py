@@ -92,6 +92,7 @@ class Combination:
     n_iterations: int
     seed: int
     n_jobs: int
+    permutation_every: int
     tracking_uri: str
     artifact_root: Path | None
     sweep_id: str
@@ -118,7 +119,8 @@ class Combination:
         for stage in ("outlier", "imputation", "features"):
             if stage in self.steps:
                 keys[stage] = key = self.steps[stage].key(key)
-        evaluation = hash_of(self.n_iterations, self.seed, source_digest("src.evaluation.loop"))
+        settings = self.n_iterations, self.seed, self.permutation_every
+        evaluation = hash_of(*settings, source_digest("src.evaluation.loop"))
         keys["classifier"] = self.steps["classifier"].key(key, evaluation)
         return keys
 

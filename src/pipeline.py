@@ -339,6 +339,7 @@ class Pipeline:
             n_iterations=combination.n_iterations,
             seed=combination.seed,
             n_jobs=combination.n_jobs,
+            permutation_every=combination.permutation_every,
             progress=lambda done, total: self.report(("fits", done, total)),
         )
         contents = self._bootstrap_results(result, columns)
@@ -374,6 +375,8 @@ class Pipeline:
             "brier": result.brier.tolist(),
             "y_true": result.y_true,
             "y_prob": result.y_prob,
+            "feature_importance": result.feature_importance,
+            "permutation_importance": result.permutation_importance,
             "train_indices": result.train_indices,
             "test_indices": result.test_indices,
             "random_states": result.random_states,

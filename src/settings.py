@@ -48,9 +48,12 @@ def read_combination(
     config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     if config.profile not in config.known_profiles:
         raise RegistryError(f"unknown profile {config.profile!r}. Valid: {', '.join(config.known_profiles)}")
-    for key in ("n_iterations", "seed", "n_jobs"):
+    for key in ("n_iterations", "seed", "n_jobs", "permutation_every"):
         if not isinstance(config.evaluation[key], int):
             raise RegistryError(f"evaluation.{key} is {config.evaluation[key]!r}; expected a whole number")
+    if config.evaluation.permutation_every < 0:
+        every = config.evaluation.permutation_every
+        raise RegistryError(f"evaluation.permutation_every is {every}; expected 0 (never) or more")
     for stage in FACTORS:
         load_registry().method(stage, choices[stage])
     steps = {stage: _step(config, stage, choices[stage], words) for stage in FACTORS}
@@ -65,6 +68,7 @@ def read_combination(
         n_iterations=config.evaluation.n_iterations,
         seed=config.evaluation.seed,
         n_jobs=config.evaluation.n_jobs,
+        permutation_every=config.evaluation.permutation_every,
         tracking_uri=config.tracking.uri,
         artifact_root=None if root is None else Path(to_absolute_path(root)),
         sweep_id=sweep_id,

@@ -24,7 +24,7 @@ def combination(cohort_hash: str = "c", n_unlabelled: int = 49, **changed: Step)
         "classifier": step("classifier", "src.classifiers.xgboost.XGBoost", n_trees=3),
     }
     card = CohortCard(Path("cohort.duckdb"), cohort_hash, "synthetic", "mm", subjects(n_unlabelled))
-    return Combination("combination", steps | changed, card, 10, 0, 1, "", None, "", "")
+    return Combination("combination", steps | changed, card, 10, 0, 1, 5, "", None, "", "")
 
 
 def changed_stages(other: Combination) -> list[str]:
@@ -58,7 +58,7 @@ def test_which_recordings_methods_are_fitted_on_is_in_every_key():
     assert changed_stages(combination(n_unlabelled=48)) == []
 
 
-@pytest.mark.parametrize("what", ["n_iterations", "seed"])
+@pytest.mark.parametrize("what", ["n_iterations", "seed", "permutation_every"])
 def test_the_resampling_changes_the_last_key_only(what):
     assert changed_stages(replace(combination(), **{what: 11})) == ["classifier"]
 

@@ -53,7 +53,7 @@ def combination(few_unlabelled, tracking_uri) -> Combination:
         "classifier": step("classifier", "src.classifiers.logistic_regression.LogisticRegression"),
     }
     return Combination(
-        "combination", steps, card_of(few_unlabelled), 12, 3, 1, tracking_uri, None, "s1", "a: 1"
+        "combination", steps, card_of(few_unlabelled), 12, 3, 1, 5, tracking_uri, None, "s1", "a: 1"
     )
 
 
@@ -131,6 +131,10 @@ def test_what_is_logged(combination):
     assert results["cohort_hash"] == combination.cohort.content_hash
     assert results["resample_id"] == run.tags["resample_id"]
     assert np.mean(results["auroc"]) == pytest.approx(run.metrics["test_auroc"])
+    assert results["feature_importance"].tolist() == [[1.0]] * 12  # one feature has it all
+    assert np.isfinite(results["permutation_importance"][:, 0]).tolist() == [
+        b in (0, 5, 10) for b in range(12)
+    ]
     assert np.mean(results["brier"]) == pytest.approx(run.metrics["test_brier"])
     assert (folder / "config.yaml").read_text() == "a: 1"
 
@@ -143,7 +147,8 @@ def test_the_number_of_workers_does_not_change_a_prediction(combination, tmp_pat
     assert two["state"] == "finished"
     pickles = [load(path) for path in sorted(tmp_path.rglob("bootstrap_results.pkl"))]
     assert len(pickles) == 2
-    np.testing.assert_array_equal(pickles[0]["y_prob_all"], pickles[1]["y_prob_all"])
+    for key in ("y_prob_all", "feature_importance", "permutation_importance"):
+        np.testing.assert_array_equal(pickles[0][key], pickles[1][key])
     assert one["metrics"]["test_auroc"] == two["metrics"]["test_auroc"]
 
 

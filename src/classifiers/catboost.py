@@ -70,6 +70,12 @@ class CatBoost(TabularClassifier):
         if self.varies_:
             self.model_.fit(catboost.Pool(columns, positive, thread_count=1))
 
+    def _raw_importances(self) -> np.ndarray:
+        """Return how much a prediction changes on average with each feature (PredictionValuesChange)."""
+        if not self.varies_:
+            return np.zeros(self.n_features_in_)
+        return self.model_.get_feature_importance(type="PredictionValuesChange", thread_count=1)
+
     def _probability(self, X: np.ndarray) -> np.ndarray:
         if not self.varies_:
             return np.full(len(X), self.share_)

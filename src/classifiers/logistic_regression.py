@@ -38,5 +38,9 @@ class LogisticRegression(TabularClassifier):
         self.model_ = SklearnLogisticRegression(C=self.C, solver="newton-cholesky", tol=1e-8)
         self.model_.fit((X - self.mean_) / self.scale_, positive)
 
+    def _raw_importances(self) -> np.ndarray:
+        """Return the coefficients of the standardised features without their signs."""
+        return np.abs(self.model_.coef_[0])
+
     def _probability(self, X: np.ndarray) -> np.ndarray:
         return self.model_.predict_proba((X - self.mean_) / self.scale_)[:, 1]

@@ -14,13 +14,15 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 class TabularClassifier(ClassifierMixin, BaseEstimator, ABC):
     """A two-class classifier that replaces missing features by the median of its training rows.
 
-    A subclass keeps its parameters as scikit-learn asks and writes `_fit_filled` and `_probability`. A
-    feature that is missing in every training row becomes the constant 0; it stays, so that the number of
-    columns never depends on the resample.
+    A subclass keeps its parameters as scikit-learn asks and writes `_fit_filled` and `_probability`, and
+    `_raw_importances` where its model has importances of its own. A feature that is missing in every
+    training row becomes the constant 0; it stays, so that the number of columns never depends on the
+    resample.
     """
 
     medians_: np.ndarray
     classes_: np.ndarray
+    n_features_in_: int
     model_: Any
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
@@ -61,6 +63,21 @@ class TabularClassifier(ClassifierMixin, BaseEstimator, ABC):
         """Return the likelier class of each row, shape (n,)."""
         likelier = self.predict_proba(X)[:, 1] >= 0.5
         return self.classes_[likelier.astype(int)]
+
+    @property
+    def feature_importances_(self) -> np.ndarray:
+        """How much the fitted model draws on each feature by its own account, shape (k,), adding up to 1.
+
+        NaN where the model draws on no feature at all, or has no such account.
+        """
+        check_is_fitted(self, "medians_")
+        raw = np.asarray(self._raw_importances(), dtype=np.float64)
+        total = raw.sum()
+        return raw / total if total > 0 else np.full(raw.shape, np.nan)
+
+    def _raw_importances(self) -> np.ndarray:
+        """Return importances of at least 0, on any scale; a model that has none leaves this alone."""
+        return np.full(self.n_features_in_, np.nan)
 
     @abstractmethod
     def _fit_filled(self, X: np.ndarray, positive: np.ndarray) -> None:

@@ -56,5 +56,10 @@ class XGBoost(TabularClassifier):
         rows = xgboost.DMatrix(X, positive, nthread=1)
         self.model_ = xgboost.train(parameters, rows, num_boost_round=self.n_trees)
 
+    def _raw_importances(self) -> np.ndarray:
+        """Return the gain of all splits on each feature; a feature without a split has none."""
+        gain = self.model_.get_score(importance_type="total_gain")
+        return np.array([gain.get(f"f{j}", 0.0) for j in range(self.n_features_in_)])
+
     def _probability(self, X: np.ndarray) -> np.ndarray:
         return self.model_.predict(xgboost.DMatrix(X, nthread=1))

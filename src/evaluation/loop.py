@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
 from src.evaluation.auc import auroc
+from src.evaluation.fits import Fits, Part
 from src.evaluation.metrics import brier
 from src.evaluation.resampling import (
     EvaluationError,
@@ -63,6 +63,10 @@ class BootstrapResult:
         From the model fitted on everybody.
     auroc, brier : ndarray of float64, shape (B,)
         On the left-out recordings, from the float32 probabilities; NaN where a class is not among them.
+    feature_importance : ndarray of float32, shape (B, k)
+        What each iteration's model says of the features, each row adding up to 1; NaN where it says nothing.
+    permutation_importance : ndarray of float32, shape (B, k)
+        Drop in left-out AUROC when a feature is permuted; NaN rows where it was not computed or has none.
     fit_seconds : float
         Wall-clock time of the loop.
     """
@@ -79,6 +83,8 @@ class BootstrapResult:
     y_prob_apparent: np.ndarray
     auroc: np.ndarray
     brier: np.ndarray
+    feature_importance: np.ndarray
+    permutation_importance: np.ndarray
     fit_seconds: float
 
     @property
@@ -113,17 +119,20 @@ def bootstrap(
     n_jobs: int = 1,
     progress: Progress | None = None,
     start_method: str | None = None,
+    permutation_every: int = 5,
 ) -> BootstrapResult:
     """Fit a classifier on stratified bootstrap resamples and predict every recording each time.
 
     Iteration b clones the classifier, gives it the random state that belongs to (`seed`, b), fits it on the
-    rows of its resample (repeated as often as drawn) and predicts all rows. The result does not depend on
-    `n_jobs`.
+    rows of its resample (repeated as often as drawn) and predicts all rows. Beside that it asks the model for
+    its `feature_importances_`, if it has any, and every few iterations measures permutation importances. The
+    result does not depend on `n_jobs`, the predictions not on `permutation_every`.
 
     Parameters
     ----------
     classifier : estimator
-        scikit-learn's `fit` and `predict_proba`, with a `random_state` parameter.
+        scikit-learn's `fit` and `predict_proba`, with a `random_state` parameter. `feature_importances_`, an
+        attribute of some when fitted, are not negative and add up to 1.
     X : ndarray, shape (n, k)
         Features; NaN where undefined.
     y : array_like, shape (n,)
@@ -145,6 +154,8 @@ def bootstrap(
         imported again) and any other uses a fork server (a second, once per process). A caller whose other
         threads hold no locks may ask for 'fork'; one that was itself started by a fork server should, since
         it cannot use that server again.
+    permutation_every : int
+        Permutation importances are measured in iterations 0, `permutation_every`, ...; 0: in none.
 
     Returns
     -------
@@ -154,20 +165,23 @@ def bootstrap(
     ------
     EvaluationError
         If labels or groups cannot be resampled, the classifier fails (the iteration is named), a probability
-        is not a number in [0, 1], or a worker process dies.
+        is not a number in [0, 1], there is not one importance per feature, or a worker process dies.
     """
     started = time.perf_counter()
     labels = check_labels(y)
     features = np.ascontiguousarray(X, dtype=np.float64)
-    _check_inputs(features, labels, subject_codes, n_jobs)
+    _check_inputs(features, labels, subject_codes)
+    _check_numbers(n_jobs, permutation_every)
     counts = inbag_counts(labels, groups, n_iterations, seed)
     states = random_states(seed, n_iterations)
-    fits = _Fits(classifier, features, labels, np.vstack([counts, np.ones_like(counts[:1])]))
-    p = np.empty((n_iterations + 1, labels.size), dtype=np.float32)
+    everybody = np.ones_like(counts[:1])
+    fits = Fits(classifier, features, labels, np.vstack([counts, everybody]), seed, permutation_every)
+    p, own, permuted = parts = fits.room(n_iterations + 1)
     done = 0
-    for first, part in _run(fits, np.append(states, apparent_random_state(seed)), n_jobs, start_method):
-        p[first : first + len(part)] = part
-        done += len(part)
+    for first, chunk in _run(fits, np.append(states, apparent_random_state(seed)), n_jobs, start_method):
+        for whole, part in zip(parts, chunk, strict=True):
+            whole[first : first + len(part)] = part
+        done += len(chunk.p)
         if progress is not None:
             progress(min(done, n_iterations), n_iterations)
     out = left_out(counts)
@@ -184,11 +198,13 @@ def bootstrap(
         y_prob_apparent=p[-1],
         auroc=auroc(labels, p[:-1], out),
         brier=brier(labels, p[:-1], out),
+        feature_importance=own[:-1],
+        permutation_importance=permuted[:-1],
         fit_seconds=time.perf_counter() - started,
     )
 
 
-def _check_inputs(X: np.ndarray, y: np.ndarray, codes: Sequence[str], n_jobs: int) -> None:
+def _check_inputs(X: np.ndarray, y: np.ndarray, codes: Sequence[str]) -> None:
     """Refuse rows that do not belong together."""
     if X.ndim != 2 or len(X) != y.size or len(codes) != y.size:
         raise EvaluationError(
@@ -198,50 +214,19 @@ def _check_inputs(X: np.ndarray, y: np.ndarray, codes: Sequence[str], n_jobs: in
     if len(set(codes)) != len(codes):
         twice = next(code for code in codes if list(codes).count(code) > 1)
         raise EvaluationError(f"recording {twice!r} occurs twice; expected each recording once")
+
+
+def _check_numbers(n_jobs: int, permutation_every: int) -> None:
     if n_jobs < 1:
         raise EvaluationError(f"n_jobs is {n_jobs}; expected the number of processes, at least 1")
+    if permutation_every < 0:
+        raise EvaluationError(
+            f"permutation_every is {permutation_every}; expected 0 (never), 1 (every iteration) or more"
+        )
 
 
-@dataclass(frozen=True, eq=False)
-class _Fits:
-    """The fits to do: row b of `counts` is a training set; the last one is everybody."""
-
-    classifier: Any
-    X: np.ndarray
-    y: np.ndarray
-    counts: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.counts)
-
-    def some(self, first: int, states: np.ndarray) -> np.ndarray:
-        """Do the fits from `first` on, one per random state, and return their predictions for all rows."""
-        p = np.empty((len(states), self.y.size), dtype=np.float32)
-        for k, state in enumerate(states.tolist()):
-            p[k] = self._one(first + k, state)
-        return p
-
-    def _one(self, b: int, state: int) -> np.ndarray:
-        rows = train_rows(self.counts[b])
-        try:
-            model = clone(self.classifier).set_params(random_state=state)
-            p = model.fit(self.X[rows], self.y[rows]).predict_proba(self.X)[:, 1]
-        except Exception as error:
-            raise EvaluationError(f"{self._name(b)} failed: {type(error).__name__}: {error}") from error
-        if not ((p >= 0) & (p <= 1)).all():
-            strange = p[~((p >= 0) & (p <= 1))][0]
-            raise EvaluationError(f"{self._name(b)} predicts {strange}; expected probabilities from 0 to 1")
-        return p
-
-    def _name(self, b: int) -> str:
-        what = "the fit on everybody" if b == len(self) - 1 else f"iteration {b}"
-        return f"{what} of {type(self.classifier).__name__}"
-
-
-def _run(
-    fits: _Fits, states: np.ndarray, n_jobs: int, start_method: str | None
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (first iteration, predictions) of every chunk, in any order."""
+def _run(fits: Fits, states: np.ndarray, n_jobs: int, start_method: str | None) -> Iterator[tuple[int, Part]]:
+    """Yield (first iteration, results) of every chunk, in any order."""
     chunks = [(first, states[first : first + CHUNK]) for first in range(0, len(fits), CHUNK)]
     if n_jobs == 1:
         with threadpool_limits(1):
@@ -253,8 +238,8 @@ def _run(
 
 
 def _run_in_processes(
-    fits: _Fits, chunks: list[tuple[int, np.ndarray]], n_workers: int, context: BaseContext
-) -> Iterator[tuple[int, np.ndarray]]:
+    fits: Fits, chunks: list[tuple[int, np.ndarray]], n_workers: int, context: BaseContext
+) -> Iterator[tuple[int, Part]]:
     """Spread the chunks over processes; the data travel once, with the start of a process."""
     if context.get_start_method() == "forkserver":
         context.set_forkserver_preload([__name__, type(fits.classifier).__module__])
@@ -296,16 +281,16 @@ def _one_thread_environment() -> Iterator[None]:
                 os.environ[name] = value
 
 
-_fits: _Fits | None = None  # what this worker process works on
+_fits: Fits | None = None  # what this worker process works on
 
 
-def _start_worker(fits: _Fits) -> None:
+def _start_worker(fits: Fits) -> None:
     global _fits
     die_with_parent()
     threadpool_limits(1)
     _fits = fits
 
 
-def _work(first: int, states: np.ndarray) -> np.ndarray:
+def _work(first: int, states: np.ndarray) -> Part:
     assert _fits is not None
     return _fits.some(first, states)

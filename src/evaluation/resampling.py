@@ -19,7 +19,8 @@ class has no AUROC. That is 0.094 for 4 subjects and 0.038 for 5; with both clas
 7.5 % of the iterations are lost, and an estimate needs 90 % of them.
 """
 
-_DRAW, _FIT = 0, 1  # first element of the spawn key: resampling and fitting never share random numbers
+# First element of the spawn key: resampling, fitting and permuting never share random numbers.
+_DRAW, _FIT, _PERMUTE = 0, 1, 2
 
 
 class EvaluationError(ValueError):
@@ -171,6 +172,11 @@ def apparent_random_state(seed: int) -> int:
 def _random_state(seed: int, position: int) -> int:
     sequence = np.random.SeedSequence(seed, spawn_key=(_FIT, position))
     return int(sequence.generate_state(1)[0] >> 1)
+
+
+def permutation_rng(seed: int, b: int) -> np.random.Generator:
+    """Return iteration b's random numbers for permuting features; they depend on the seed and b alone."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_PERMUTE, b)))
 
 
 def resample_id(

@@ -115,3 +115,26 @@ def test_one_class_is_refused(classifier):
     X, _ = toy()
     with pytest.raises(ValueError, match="class"):
         clone(classifier).fit(X, np.zeros(len(X), dtype=int))
+
+
+def test_importances_are_shares_and_find_the_feature_that_separates(classifier):
+    X, y = toy(n=300)
+    importances = clone(classifier).fit(X, y).feature_importances_
+    assert importances.shape == (4,)
+    if not np.isnan(importances).all():
+        assert (importances >= 0).all() and importances.sum() == pytest.approx(1, abs=1e-9)
+        assert importances.argmax() == 1
+
+
+def test_importances_do_not_depend_on_units_and_are_zero_for_what_never_varies(classifier):
+    X, y = toy()
+    plain = clone(classifier).fit(X, y).feature_importances_
+    other_units = np.column_stack([X * [2.0, 0.25, 1024.0, 1.0], np.full(len(X), np.nan), np.ones(len(X))])
+    scaled = clone(classifier).fit(other_units, y).feature_importances_
+    np.testing.assert_allclose(scaled[:4], plain, atol=1e-6)
+    assert np.isnan(scaled[4:]).all() or scaled[4:].tolist() == [0, 0]
+
+
+def test_a_model_of_nothing_has_no_importances(classifier):
+    y = toy()[1]
+    assert np.isnan(clone(classifier).fit(np.full((y.size, 2), np.nan), y).feature_importances_).all()

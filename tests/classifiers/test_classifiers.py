@@ -56,6 +56,20 @@ def test_catboost_is_the_library_with_these_parameters():
     np.testing.assert_allclose(ours.predict_proba(X), expected, atol=1e-9)
 
 
+def test_importances_are_those_of_the_libraries():
+    oracle = make_pipeline(StandardScaler(), SklearnLogisticRegression(C=1.0, tol=1e-10, max_iter=5000))
+    coefficients = np.abs(oracle.fit(X, Y)[-1].coef_[0])
+    ours = LogisticRegression(C=1.0).fit(X, Y).feature_importances_
+    np.testing.assert_allclose(ours, coefficients / coefficients.sum(), atol=1e-6)
+    xgb = XGBClassifier(n_estimators=30, max_depth=3, max_bin=16, importance_type="total_gain", n_jobs=1)
+    ours = XGBoost(n_trees=30, max_depth=3, learning_rate=0.3, max_bin=16).fit(X, Y).feature_importances_
+    np.testing.assert_allclose(ours, xgb.fit(X, Y).feature_importances_, atol=1e-6)
+    fitted = CatBoost(n_trees=30).fit(X, Y)
+    np.testing.assert_allclose(
+        fitted.feature_importances_, fitted.model_.feature_importances_ / 100, atol=1e-9
+    )
+
+
 def test_catboost_writes_no_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     CatBoost(n_trees=2).fit(X, Y)

@@ -1,17 +1,21 @@
 """The resampling loop: what every iteration fits and predicts, however many workers do it."""
 
+import inspect
 import os
+import re
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, roc_auc_score
+from sklearn.tree import DecisionTreeClassifier
 from threadpoolctl import threadpool_info
 
 from src.evaluation.loop import bootstrap
-from src.evaluation.resampling import EvaluationError, random_states
+from src.evaluation.resampling import EvaluationError, permutation_rng, random_states
 
 N = 30
 Y = np.array([0] * 18 + [1] * 12)
@@ -71,9 +75,55 @@ def test_the_apparent_model_is_fitted_once_on_everybody():
 @pytest.mark.parametrize("start_method", ["fork", "forkserver"])
 def test_one_and_two_workers_give_identical_bits(start_method):
     one, two = run(), run(n_jobs=2, start_method=start_method)
-    for name in ("y_prob_all", "y_prob_apparent", "inbag_counts", "random_states", "auroc", "brier"):
+    names = ("y_prob_all", "y_prob_apparent", "inbag_counts", "random_states", "auroc", "brier")
+    for name in (*names, "feature_importance", "permutation_importance"):
         np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
     assert one.resample_id == two.resample_id
+
+
+def test_permutation_importance_is_that_of_a_plain_loop():
+    result = run(permutation_every=3)
+    computed = np.isfinite(result.permutation_importance).all(axis=1)
+    assert computed.tolist() == [b % 3 == 0 for b in range(45)]
+    for b in range(0, 45, 3):
+        out, rng = result.test_indices[b], permutation_rng(5, b)
+        model = Fixture(random_state=int(result.random_states[b])).fit(X[result.train_indices[b]], None)
+        for j in range(3):
+            shuffled = X[out].copy()
+            shuffled[:, j] = rng.permutation(X[out, j])
+            p = model.predict_proba(shuffled)[:, 1].astype(np.float32)
+            drop = result.auroc[b] - roc_auc_score(Y[out], p)
+            assert result.permutation_importance[b, j] == pytest.approx(drop, abs=1e-6)
+    assert (result.permutation_importance[::3, 1:] == 0).all()  # the model looks at the first feature only
+    assert result.permutation_importance[::3, 0].mean() > 0.1
+
+
+def test_predictions_do_not_depend_on_permutations():
+    never, often = run(permutation_every=0), run(permutation_every=1)
+    assert np.isnan(never.permutation_importance).all()
+    assert np.isfinite(often.permutation_importance).all()
+    np.testing.assert_array_equal(never.y_prob_all, often.y_prob_all)
+    np.testing.assert_array_equal(
+        run(permutation_every=5).permutation_importance[::5], often.permutation_importance[::5]
+    )
+
+
+def test_a_model_s_own_importances_are_kept_where_it_has_them():
+    assert np.isnan(run().feature_importance).all()
+    result = run(DecisionTreeClassifier(), n_iterations=2)
+    rows = result.train_indices[1]
+    model = DecisionTreeClassifier(random_state=int(result.random_states[1])).fit(X[rows], Y[rows])
+    np.testing.assert_allclose(result.feature_importance[1], model.feature_importances_, rtol=1e-6)
+
+
+def test_an_importance_for_another_number_of_features_is_an_error():
+    class Odd(Fixture):
+        feature_importances_ = np.ones(2)
+
+    with pytest.raises(
+        EvaluationError, match=r"iteration 0 of Odd has importances of shape \(2,\); expected one per"
+    ):
+        run(Odd())
 
 
 def test_the_same_seed_repeats_and_another_one_does_not():
@@ -127,9 +177,16 @@ def test_a_worker_that_dies_ends_the_loop_with_one_sentence():
         ({"X": X[:-1]}, r"30 labels for features of shape \(29, 3\)"),
         ({"subject_codes": ["H000", *CODES[:-1]]}, "recording 'H000' occurs twice"),
         ({"n_jobs": 0}, "n_jobs is 0"),
+        ({"permutation_every": -1}, "permutation_every is -1"),
         ({"groups": ["one"] * N}, "both classes"),
     ],
 )
 def test_inputs_that_do_not_fit_together_are_refused(changes, message):
     with pytest.raises(EvaluationError, match=message):
         run(**changes)
+
+
+def test_the_default_is_the_config_s():
+    config = Path(__file__).parents[2] / "configs" / "evaluation" / "bootstrap.yaml"
+    every = re.search(r"^permutation_every: (\d+)$", config.read_text(), re.MULTILINE)
+    assert inspect.signature(bootstrap).parameters["permutation_every"].default == int(every[1])
