@@ -73,6 +73,8 @@ class Combinations:
             _check_shape(f"the estimates of {name}", np.shape(values), (k,))
         for name, values in self.influence.items():
             _check_shape(f"the influence of {name}", np.shape(values), (k, s))
+        for name, values in self.iterations.items():
+            _check_shape(f"the iterations of {name}", np.shape(values), (k, *np.shape(values)[1:2]))
         if len(set(self.cells)) < k:
             twice = next(cell for i, cell in enumerate(self.cells) if cell in self.cells[:i])
             raise EvaluationError(f"{name_cell(twice)} is there twice; give each combination once")

@@ -9,6 +9,7 @@ from src.evaluation.comparisons.paired import Paired
 from src.evaluation.comparisons.tables import refusal
 
 _WHERE = "variance decomposition"
+_ZERO = 1e-12
 
 
 def main_effects(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -61,9 +62,9 @@ def variance_decomposition(values: Paired, grid: Grid) -> tuple[list[dict], list
         return [], [*refused, _refused(values, grid, f"needs the complete grid; {reason}")]
     if cells.ndim < 2:
         return [], [*refused, _refused(values, grid, "needs two factors with two levels")]
-    squares, df = main_effects(cells)
-    if squares[-1] <= np.finfo(float).tiny:
+    if np.ptp(cells) < _ZERO:
         return [], [*refused, _refused(values, grid, "all cells have the same value")]
+    squares, df = main_effects(cells)
     part = {
         "metric": values.metric,
         "featurization": grid.featurization,

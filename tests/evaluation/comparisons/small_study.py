@@ -15,7 +15,10 @@ TRUTH = {"outlier_method": "truth", "imputation_method": "truth"}
 
 
 def grid(
-    outlier=("truth", "LOF", "SVM"), imputation=("truth", "linear"), classifier=("A", "B"), features=("simple",)
+    outlier=("truth", "LOF", "SVM"),
+    imputation=("truth", "linear"),
+    classifier=("A", "B"),
+    features=("simple",),
 ):
     """Return the cells of a complete grid."""
     return list(product(features, outlier, imputation, classifier))

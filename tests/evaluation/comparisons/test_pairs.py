@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, ndtr
 from small_study import grid, of_predictions, simulated, table_of
@@ -170,6 +170,7 @@ def test_the_scatter_over_iterations_is_the_percentiles_of_the_defined_differenc
             assert np.isnan(table["refit_lo"][i])
 
 
+@settings(max_examples=15)  # statsmodels collects garbage in every call
 @given(st.lists(st.floats(0, 1), max_size=20), st.integers(0, 3))
 def test_corrections_for_several_tests_are_those_of_statsmodels(values, n_undefined):
     p = np.random.default_rng(0).permutation([*values, *[np.nan] * n_undefined])
@@ -193,9 +194,10 @@ def discriminant(x, y, counts):
     """Return the linear discriminant's probabilities for everybody, one row per resample."""
     weights = [counts * (y == c) for c in (0, 1)]
     means = [w @ x / w.sum(axis=1, keepdims=True) for w in weights]
-    moments = ((counts @ (x[:, :, None] * x[:, None, :]).reshape(y.size, -1))).reshape(-1, *2 * [x.shape[1]])
+    moments = (counts @ (x[:, :, None] * x[:, None, :]).reshape(y.size, -1)).reshape(-1, *2 * [x.shape[1]])
     between = sum(
-        w.sum(axis=1)[:, None, None] * m[:, :, None] * m[:, None, :] for w, m in zip(weights, means, strict=True)
+        w.sum(axis=1)[:, None, None] * m[:, :, None] * m[:, None, :]
+        for w, m in zip(weights, means, strict=True)
     )
     slope = np.linalg.solve((moments - between) / y.size, (means[1] - means[0])[:, :, None])[:, :, 0]
     odds = np.log(y.mean() / (1 - y.mean()))
