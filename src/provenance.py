@@ -32,7 +32,8 @@ def code_commit() -> str:
 
 
 def _git(*arguments: str) -> str | None:
-    command = ["git", "-C", str(_ROOT), *arguments]
+    # the checkout may belong to another user, as in containers; its own configuration is not what is asked
+    command = ["git", "-c", f"safe.directory={_ROOT}", "-C", str(_ROOT), *arguments]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:

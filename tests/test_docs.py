@@ -37,7 +37,9 @@ MADE_LATER = (
 
 
 def test_no_other_pages():
-    listed = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True)
+    # "safe.directory": the checkout may belong to another user than the one who runs the tests
+    command = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "*.md"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert set(listed.stdout.split()) == set(PAGES)
 
 
