@@ -14,6 +14,8 @@ POPULATION_PREVALENCE = 0.0354
 THRESHOLDS = np.arange(1, 100) / 100
 """Thresholds of a decision curve; k / 100 is the same double as the decimal literal."""
 
+_FROM_ZERO = np.arange(100) / 100
+
 
 def net_benefit(
     y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None, *, threshold: float
@@ -52,14 +54,23 @@ def rates(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> tup
         NaN where a class is absent.
     """
     rows = as_rows(y, p, weight)
-    passed = np.searchsorted(THRESHOLDS, rows.p.ravel(), side="right")
-    cells = passed + (THRESHOLDS.size + 1) * np.repeat(np.arange(len(rows.p)), rows.p.shape[1])
+    cells = _passed(rows.p)
+    cells += (THRESHOLDS.size + 1) * np.arange(len(cells))[:, None]
     result = []
     for w in (rows.w * rows.y, rows.w * (1 - rows.y)):
-        counts = np.bincount(cells, w.ravel(), minlength=len(w) * (THRESHOLDS.size + 1))
+        counts = np.bincount(cells.ravel(), w.ravel(), minlength=len(w) * (THRESHOLDS.size + 1))
         positive = np.cumsum(counts.reshape(len(w), -1)[:, ::-1], axis=1)[:, ::-1]
         result.append(ratio(positive[:, 1:], positive[:, :1]).reshape(*rows.shape, -1))
     return result[0], result[1]
+
+
+def _passed(p: np.ndarray) -> np.ndarray:
+    """Count the thresholds that each p in [0, 1] reaches; `searchsorted` takes five times as long."""
+    bound = p * 100
+    bound += 1e-9
+    guess = np.minimum(bound.astype(np.intp), THRESHOLDS.size)  # right, or one too many
+    guess -= p < np.take(_FROM_ZERO, guess, out=bound, mode="clip")
+    return guess
 
 
 def treat_all(prevalence: float | np.ndarray) -> np.ndarray:

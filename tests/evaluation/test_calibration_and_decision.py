@@ -86,6 +86,15 @@ def test_the_decision_curve_at_the_observed_prevalence_is_net_benefit(table):
         assert np.isnan(curve).all()
 
 
+def test_a_threshold_is_reached_by_itself_and_not_by_the_number_before_it():
+    y = np.array([0, 1])
+    for p, reached in ((THRESHOLDS, 1), (np.nextafter(THRESHOLDS, 0), 0), (np.nextafter(THRESHOLDS, 1), 1)):
+        sensitivity, fpr = rates(y, np.column_stack([p, p]))
+        assert set(np.diagonal(sensitivity)) == set(np.diagonal(fpr)) == {reached}
+    ends, _ = rates(y, np.array([[0.5, 0.0], [0.5, 1.0]]))
+    assert ends.sum(axis=1).tolist() == [0, 99]
+
+
 def test_rates_of_many_iterations_are_those_one_by_one():
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 50)
