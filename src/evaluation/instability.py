@@ -52,8 +52,8 @@ def instability_tables(
     -------
     dict with the tables `instability_subjects` (`subjects`), `instability_curves` (`curves`) and
     `instability_summary` (one row: `mape_mean`, `mape_max`, the mean of each flip rate as
-    `flip_rate_05_mean` .., and as `auroc_lo`, `auroc_hi` .. the 2.5 and 97.5 percentiles of some metrics of the
-    bootstrap models on everybody). Undefined is NaN.
+    `flip_rate_05_mean` .., and as `auroc_lo`, `auroc_hi` .. the 2.5 and 97.5 percentiles of some metrics of
+    the bootstrap models on everybody). Undefined is NaN.
 
     Raises
     ------
