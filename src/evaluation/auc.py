@@ -1,10 +1,11 @@
-"""Area under the ROC curve, its standard error after DeLong, and ROC curves."""
+"""Area under the ROC curve, its standard error after DeLong, partial areas, precision-recall, ROC curves."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import ndtri
 
 from src.evaluation.resampling import subject_index
 from src.evaluation.rows import Rows, as_rows, ratio
@@ -12,8 +13,10 @@ from src.evaluation.rows import Rows, as_rows, ratio
 FPR_GRID = np.arange(101) / 100
 """False-positive rates at which the curves of the iterations are averaged."""
 
+Z95 = float(ndtri(0.975))
 
-def auroc(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+
+def auroc(y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None = None) -> np.ndarray:
     """Return the probability that a case gets a higher p than a control, ties counting 1/2.
 
     Never flipped below 0.5.
@@ -22,10 +25,11 @@ def auroc(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> np.
     ----------
     y : array_like, shape (n,) or that of `p`
         Labels 0/1.
-    p : array_like, shape (n,) or (B, n)
-        Predicted probabilities, or any score.
-    weight : array_like, broadcast to `p`, optional
-        How often a prediction counts (bool or counts); by default once.
+    p : array_like, shape (n,) or (B, n), or Rows
+        Predicted probabilities, or any score. `Rows` bring their own labels and weights.
+    weight : array_like, broadcast to or over `p`, optional
+        How often a prediction counts (bool or counts); by default once. Weights of shape (B, n) give B values
+        for one row of predictions.
 
     Returns
     -------
@@ -37,17 +41,48 @@ def auroc(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> np.
     Hanley & McNeil 1982, Radiology 143:29.
     """
     rows = as_rows(y, p, weight, score=True)
-    order = np.argsort(rows.p, axis=1, kind="stable")
-    y_, p_, w_ = (np.take_along_axis(a, order, axis=1) for a in rows[:3])
-    controls = np.cumsum(w_ * (1 - y_), axis=1)
-    first, last = _tie_edges(p_)
-    at_most = np.take_along_axis(controls, last, axis=1)
-    below = np.take_along_axis(controls - w_ * (1 - y_), first, axis=1)
-    wins = (w_ * y_ * (below + at_most)).sum(axis=1) / 2
-    return ratio(wins, rows.n_cases * (rows.n - rows.n_cases)).reshape(rows.shape)
+    return rows.result(rows.once(_auroc))
 
 
-def auprc(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+def corners(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """Return the corners of the ROC curves, as the weight of true and of false positives.
+
+    Returns
+    -------
+    tp, fp : ndarray, shape (1 or B, m + 1)
+        Of the rules "among the k highest", k from 0 to m, with `rows.ranked`. Equal predictions enter
+        together: all of them have the corner of the last, so that sums over steps need no care for ties.
+    """
+    ranked = rows.ranked
+    inner = np.diff(ranked.p, axis=1) == 0
+    tp, fp = (_running(weight, inner) for weight in (ranked.cases, ranked.w - ranked.cases))
+    return tp, fp
+
+
+def _running(weight: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """Return running sums from 0; `inner` is True where the next prediction is equal."""
+    sums = np.zeros((len(weight), weight.shape[1] + 1))
+    np.cumsum(weight, axis=1, out=sums[:, 1:])
+    if not inner.any():
+        return sums
+    tied = np.hstack([np.zeros((len(inner), 1), dtype=bool), inner, np.zeros((len(inner), 1), dtype=bool)])
+    if len(tied) == 1:
+        last = np.flatnonzero(~tied[0])
+        columns = np.flatnonzero(tied[0])
+        sums[:, columns] = sums[:, last[np.searchsorted(last, columns)]]
+        return sums
+    flat, last, places = np.ascontiguousarray(sums), np.flatnonzero(~tied), np.flatnonzero(tied)
+    flat.ravel()[places] = flat.ravel()[last[np.searchsorted(last, places)]]
+    return flat
+
+
+def _auroc(rows: Rows) -> np.ndarray:
+    tp, fp = rows.once(corners)
+    wins = np.vecdot(np.diff(fp, axis=1), tp[:, 1:] + tp[:, :-1]) / 2
+    return ratio(wins, rows.n_cases * rows.n_controls)
+
+
+def auprc(y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None = None) -> np.ndarray:
     """Return the average precision: sum over the distinct p, descending, of (R_n - R_(n-1)) P_n.
 
     R_n and P_n are recall and precision of the rule p >= the n-th value; equal predictions enter together.
@@ -68,24 +103,101 @@ def auprc(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> np.
     Buckley & Voorhees 2000, SIGIR, 33 (as in scikit-learn; no interpolation, unlike Davis & Goadrich 2006).
     """
     rows = as_rows(y, p, weight, score=True)
-    order = np.argsort(-rows.p, axis=1, kind="stable")
-    y_, p_, w_ = (np.take_along_axis(a, order, axis=1) for a in rows[:3])
-    last = _tie_edges(p_)[1]
-    cases, all_ = (np.take_along_axis(np.cumsum(a, axis=1), last, axis=1) for a in (w_ * y_, w_))
-    precision = np.nan_to_num(ratio(cases, all_))
-    return ratio((w_ * y_ * precision).sum(axis=1), rows.n_cases).reshape(rows.shape)
+    tp, fp = rows.once(corners)
+    positive = tp[:, 1:] + fp[:, 1:]
+    precision = np.divide(tp[:, 1:], positive, out=np.zeros_like(positive), where=positive > 0)
+    return rows.result(ratio(np.vecdot(np.diff(tp, axis=1), precision), rows.n_cases))
 
 
-def _tie_edges(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first and last position of the ties each sorted value belongs to."""
-    step = p[:, 1:] != p[:, :-1]
-    positions = np.arange(p.shape[1])
-    edge = np.ones((len(p), 1), dtype=bool)
-    starts = np.where(np.hstack([edge, step]), positions, 0)
-    ends = np.where(np.hstack([step, edge]), positions, p.shape[1])
-    first = np.maximum.accumulate(starts, axis=1)
-    last = np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
-    return first, last
+def tpauc(
+    y: np.ndarray,
+    p: np.ndarray | Rows,
+    weight: np.ndarray | None = None,
+    *,
+    sens_min: float = 0.8,
+    spec_min: float = 0.8,
+) -> np.ndarray:
+    """Return the two-way partial area: the integral of max(ROC - sens_min, 0) over FPR <= 1 - spec_min.
+
+    Parameters
+    ----------
+    y, p, weight
+        As in `auroc`.
+    sens_min, spec_min : float
+        Least sensitivity and specificity of interest, in [0, 1).
+
+    Returns
+    -------
+    ndarray, shape () or (B,)
+        Raw area under straight lines between the curve's corners, in [0, (1 - sens_min)(1 - spec_min)]; NaN
+        where a class is absent.
+
+    References
+    ----------
+    Yang, Lu, Lyu & Hu 2019, Stat Methods Med Res 28:184.
+    """
+    rows = as_rows(y, p, weight, score=True)
+    return rows.result(rows.once(_tpauc, sens_min, spec_min))
+
+
+def _tpauc(rows: Rows, sens_min: float, spec_min: float) -> np.ndarray:
+    tp, fp = rows.once(corners)
+    x, height = ratio(fp, rows.n_controls[:, None]), ratio(tp, rows.n_cases[:, None]) - sens_min
+    width = np.diff(x, axis=1)
+    inside = np.clip((1 - spec_min) - x[:, :-1], 0, width)  # the part of each step left of the border
+    start = height[:, :-1]
+    rise = np.diff(height, axis=1) * np.divide(inside, width, out=np.zeros_like(width), where=width > 0)
+    above = np.maximum(start, 0), np.maximum(start + rise, 0)
+    # The mean of max(line, 0) over a step, whose line may cross 0.
+    sloping = np.divide(above[1] ** 2 - above[0] ** 2, 2 * rise, out=above[0].copy(), where=rise > 0)
+    return np.vecdot(inside, sloping)
+
+
+def tpauc_norm(
+    y: np.ndarray,
+    p: np.ndarray | Rows,
+    weight: np.ndarray | None = None,
+    *,
+    sens_min: float = 0.8,
+    spec_min: float = 0.8,
+) -> np.ndarray:
+    """Return `tpauc` divided by its largest value (1 - sens_min)(1 - spec_min), in [0, 1]."""
+    rows = as_rows(y, p, weight, score=True)
+    area = rows.once(_tpauc, sens_min, spec_min)
+    return rows.result(area / ((1 - sens_min) * (1 - spec_min)))
+
+
+def auroc_delong_lo(y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None = None) -> np.ndarray:
+    """Return the lower limit of the AUROC's 95 % interval: DeLong, Wald on the AUC scale, cut to [0, 1].
+
+    Every prediction is a subject of its own; `src.evaluation.intervals.auroc_delong` knows subjects with
+    several. Parameters and shapes as in `auroc`; NaN where a class has fewer than two.
+
+    References
+    ----------
+    DeLong, DeLong & Clarke-Pearson 1988, Biometrics 44:837.
+    """
+    return _delong_limit(as_rows(y, p, weight, score=True), -1)
+
+
+def auroc_delong_hi(y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None = None) -> np.ndarray:
+    """Return the upper limit of the AUROC's 95 % interval; see `auroc_delong_lo`."""
+    return _delong_limit(as_rows(y, p, weight, score=True), 1)
+
+
+def _delong_limit(rows: Rows, side: int) -> np.ndarray:
+    limit = rows.once(_auroc) + side * Z95 * np.sqrt(rows.once(_delong_of_rows))
+    return rows.result(np.clip(limit, 0, 1))
+
+
+def _delong_of_rows(rows: Rows) -> np.ndarray:
+    """Return DeLong's variance of each row, from the steps of its ROC curve."""
+    tp, fp = rows.once(corners)
+    area, n, m = rows.once(_auroc)[:, None], rows.n_cases, rows.n_controls
+    of_cases = 1 - ratio((fp[:, 1:] + fp[:, :-1]) / 2, m[:, None]) - area
+    of_controls = ratio((tp[:, 1:] + tp[:, :-1]) / 2, n[:, None]) - area
+    variance = ratio(np.vecdot(np.diff(tp, axis=1), of_cases**2), n * (n - 1))
+    return variance + ratio(np.vecdot(np.diff(fp, axis=1), of_controls**2), m * (m - 1))
 
 
 def delong_components(y: np.ndarray, p: np.ndarray) -> np.ndarray:
@@ -198,7 +310,8 @@ def roc_on_grid(y: np.ndarray, p: np.ndarray, weight: np.ndarray, grid: np.ndarr
         NaN rows where a class is absent.
     """
     rows = as_rows(y, p, weight, score=True)
-    fpr, tpr = _roc_points(rows)
+    tp, fp = rows.once(corners)
+    fpr, tpr = ratio(fp, rows.n_controls[:, None]), ratio(tp, rows.n_cases[:, None])
     defined = np.isfinite(fpr[:, -1]) & np.isfinite(tpr[:, -1])
     result = np.full((len(fpr), grid.size), np.nan)
     # One interpolation for all iterations: curve b is moved to false-positive rates 2b to 2b + 1.
@@ -207,16 +320,3 @@ def roc_on_grid(y: np.ndarray, p: np.ndarray, weight: np.ndarray, grid: np.ndarr
     values = np.interp(x, (fpr[defined] + offset).ravel(), tpr[defined].ravel()) if defined.any() else x
     result[defined] = values.reshape(-1, grid.size)
     return result
-
-
-def _roc_points(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """Return the curves' corners, (B, m + 1); inside ties the end of the tie is repeated."""
-    order = np.argsort(-rows.p, axis=1, kind="stable")
-    y, p, w = (np.take_along_axis(a, order, axis=1) for a in rows[:3])
-    last = _tie_edges(p)[1]
-    origin = np.zeros((len(p), 1))
-    curves = []
-    for weight in (w * (1 - y), w * y):
-        counts = np.take_along_axis(np.cumsum(weight, axis=1), last, axis=1)
-        curves.append(np.hstack([origin, ratio(counts, counts[:, -1:])]))
-    return curves[0], curves[1]

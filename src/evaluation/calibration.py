@@ -1,4 +1,4 @@
-"""Calibration: recalibration models for many iterations at once, smooth curves, groups."""
+"""Calibration: recalibration models for many iterations at once, groups, bins."""
 
 from __future__ import annotations
 
@@ -8,31 +8,58 @@ from scipy.special import expit, log_expit, logit
 from src.evaluation.rows import Rows, as_rows, ratio
 
 CLIP = 1e-8  # predictions of 0 and 1 have no logit and are moved this far inside
-_STEPS, _TOLERANCE = 100, 1e-9
+N_BINS = 10
+_NEARLY_SINGULAR = 1e-7  # least eigenvalue from which normal equations keep nine digits
+_PLAIN_STEPS, _STEPS = 12, 100
+_SHORT, _TOLERANCE = 1e-6, 1e-9  # in standard errors; a plain step's error is the square of its length
 
 
-def n_clipped(p: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
-    """Count the predictions that are moved to 1e-8 or 1 - 1e-8 before the logit, shape () or (B,)."""
-    rows = as_rows(0.0, p, weight)
+def n_clipped(y: np.ndarray | float, p: np.ndarray | Rows, weight: np.ndarray | None = None) -> np.ndarray:
+    """Count the predictions that are moved to 1e-8 or 1 - 1e-8 before the logit, shape () or (B,).
+
+    Parameters as in `src.evaluation.auc.auroc`; y does not matter.
+    """
+    rows = as_rows(y, p, weight)
     outside = (rows.p < CLIP) | (rows.p > 1 - CLIP)
-    return (rows.w * outside).sum(axis=1).astype(np.int64).reshape(rows.shape)
+    return rows.result(rows.total(outside.astype(np.float64))).astype(np.int64)
 
 
 def clipped_logit(p: np.ndarray) -> np.ndarray:
     """Return logit p, with p held to [1e-8, 1 - 1e-8]."""
-    return logit(np.clip(np.asarray(p, dtype=np.float64), CLIP, 1 - CLIP))
+    held = np.clip(np.asarray(p, dtype=np.float64), CLIP, 1 - CLIP)
+    return np.log(held / (1 - held))
 
 
-def oe_ratio(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+def oe_ratio(y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None = None) -> np.ndarray:
     """Return observed over expected cases, sum(y) / sum(p), in [0, inf); NaN where sum(p) is 0.
 
     Parameters and shapes as in `src.evaluation.auc.auroc`. Source: Van Calster et al. 2024, arXiv 2412.10288.
     """
     rows = as_rows(y, p, weight)
-    return ratio(rows.n_cases, (rows.w * rows.p).sum(axis=1)).reshape(rows.shape)
+    return rows.result(ratio(rows.n_cases, rows.total(rows.p)))
 
 
-def cal_intercept(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+def ece10(y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None = None) -> np.ndarray:
+    """Return the expected calibration error over ten equal-width bins (k/10, (k+1)/10] of p.
+
+    The mean over the bins of |observed share - mean p|, weighted by their share n_b / n of the predictions. A
+    prediction of exactly 0 lies in no bin: it counts in n and adds nothing.
+
+    Parameters and shapes as in `src.evaluation.auc.auroc`; in [0, 1], NaN where nothing counts.
+
+    References
+    ----------
+    Naeini, Cooper & Hauskrecht 2015, AAAI; bins as in Guo et al. 2017, ICML, section 3.
+    """
+    rows = as_rows(y, p, weight)
+    edges = np.arange(N_BINS + 1) / N_BINS
+    shape = np.broadcast_shapes(rows.p.shape, rows.y.shape)
+    gap, within = np.broadcast_to(rows.y - rows.p, shape), np.searchsorted(edges, rows.p) - 1
+    apart = [np.abs(rows.total(np.where(within == k, gap, 0.0))) for k in range(N_BINS)]
+    return rows.result(ratio(np.sum(apart, axis=0), rows.n))
+
+
+def cal_intercept(y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None = None) -> np.ndarray:
     """Return calibration in the large: the intercept a of y ~ a + offset(logit p), by maximum likelihood.
 
     Parameters and shapes as in `src.evaluation.auc.auroc`; p of 0 or 1 is clipped at 1e-8.
@@ -47,16 +74,52 @@ def cal_intercept(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None
     Cox 1958, Biometrika 45:562; Van Calster et al. 2016, J Clin Epidemiol 74:167.
     """
     rows = as_rows(y, p, weight)
-    a = np.full(len(rows.p), np.nan)
-    defined = (rows.n_cases > 0) & (rows.n_cases < rows.n)
+    defined = (rows.n_cases > 0) & (rows.n_controls > 0)
+    a = np.full(np.broadcast_shapes(defined.shape, rows.shape or (1,)), np.nan)
+    defined = np.broadcast_to(defined, a.shape)
     if defined.any():
-        a[defined] = _intercept_with_offset(clipped_logit(rows.p[defined]), rows.y[defined], rows.w[defined])
-    return a.reshape(rows.shape)
+        a[defined] = _offset_intercept(*(_pick(m, defined) for m in _matrices(rows)))
+    return rows.result(a)
 
 
-def _intercept_with_offset(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """Solve sum w (y - expit(a + x)) = 0 by Newton steps, halving the bracket where a step leaves it."""
-    cases = (w * y).sum(axis=1)
+def _matrices(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the logits and the weights of all and of cases, as matrices that broadcast to (B, m)."""
+    return rows.once(_logits), rows.w, rows.cases
+
+
+def _logits(rows: Rows) -> np.ndarray:
+    return clipped_logit(rows.p)
+
+
+def _pick(matrix: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Return the chosen rows; one row that serves all does so still."""
+    return matrix if len(matrix) == 1 or chosen.all() else matrix[chosen]
+
+
+def _offset_intercept(x: np.ndarray, w: np.ndarray, wy: np.ndarray) -> np.ndarray:
+    """Solve sum w (y - expit(a + x)) = 0 by plain Newton steps, and with care where they do not get there."""
+    cases, odds_against = wy.sum(axis=1), np.exp(-x)
+    mean = np.vecdot(w, 1 / (1 + odds_against)) / w.sum(axis=1)
+    a = logit(cases / w.sum(axis=1)) - logit(np.clip(mean, CLIP, 1 - CLIP))
+    unsolved = np.ones(a.shape, dtype=bool)
+    with np.errstate(all="ignore"):
+        for _ in range(_PLAIN_STEPS):
+            mu = 1 / (1 + np.exp(-a)[:, None] * odds_against)
+            weighted = w * mu
+            expected = weighted.sum(axis=1)
+            information = expected - np.vecdot(weighted, mu)
+            step = (cases - expected) / information
+            a = a + step
+            unsolved = ~(step**2 * information < _SHORT**2)
+            if not unsolved.any():
+                return a
+    a[unsolved] = _bracketed_intercept(*(_pick(m, unsolved) for m in (x, w, wy)))
+    return a
+
+
+def _bracketed_intercept(x: np.ndarray, w: np.ndarray, wy: np.ndarray) -> np.ndarray:
+    """Solve the same by Newton steps, halving the bracket where a step leaves it."""
+    cases = wy.sum(axis=1)
     centre = logit(cases / w.sum(axis=1))
     low = centre - np.where(w > 0, x, -np.inf).max(axis=1)
     high = centre - np.where(w > 0, x, np.inf).min(axis=1)
@@ -74,7 +137,7 @@ def _intercept_with_offset(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> np.nd
 
 
 def recalibration(
-    y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None
+    y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit y ~ logit p by unpenalised maximum likelihood, for many iterations at once.
 
@@ -91,77 +154,129 @@ def recalibration(
     Cox 1958, Biometrika 45:562; existence: Albert & Anderson 1984, Biometrika 71:1.
     """
     rows = as_rows(y, p, weight)
-    intercept, slope = np.full((2, len(rows.p)), np.nan)
-    defined = _overlap(rows)
+    intercept, slope = rows.once(_recalibrated)
+    return rows.result(intercept), rows.result(slope)
+
+
+def _recalibrated(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    matrices = _matrices(rows)
+    defined = _overlap(*matrices)
+    intercept, slope = np.full((2, defined.size), np.nan)
     if defined.any():
-        x = clipped_logit(rows.p[defined])
-        intercept[defined], slope[defined] = _newton(x, rows.y[defined], rows.w[defined])
-    return intercept.reshape(rows.shape), slope.reshape(rows.shape)
+        intercept[defined], slope[defined] = _newton(*(_pick(m, defined) for m in matrices))
+    return intercept, slope
 
 
-def _overlap(rows: Rows) -> np.ndarray:
-    """Return whether the classes' ranges of p overlap in more than a point."""
-    p = np.clip(rows.p, CLIP, 1 - CLIP)
-    counts, case = rows.w > 0, rows.y == 1
+def _overlap(x: np.ndarray, w: np.ndarray, wy: np.ndarray) -> np.ndarray:
+    """Return whether the classes' ranges of x overlap in more than a point."""
     low, high = [], []
-    for member in (counts & ~case, counts & case):
-        low.append(np.where(member, p, np.inf).min(axis=1))
-        high.append(np.where(member, p, -np.inf).max(axis=1))
+    for member in (w - wy > 0, wy > 0):
+        low.append(np.where(member, x, np.inf).min(axis=1, initial=np.inf))
+        high.append(np.where(member, x, -np.inf).max(axis=1, initial=-np.inf))
     return (low[0] < high[1]) & (low[1] < high[0])
 
 
-def _newton(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the intercepts and slopes of logistic models with one covariate each; NaN if not converged."""
+def _newton(x: np.ndarray, w: np.ndarray, wy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return intercepts and slopes of logistic models with one covariate; with care where plain steps fail.
+
+    Plain Newton steps start from the discriminant analysis, the answer were x normal in both classes.
+    """
+    beta = np.stack(_discriminant(x, w, wy))
+    unsolved = np.ones(beta.shape[1], dtype=bool)
+    for _ in range(_PLAIN_STEPS):
+        step, short = _plain_step(beta[:, unsolved], *(_pick(m, unsolved) for m in (x, w, wy)))
+        beta[:, unsolved] += step
+        unsolved[unsolved] = ~short
+        if not unsolved.any():
+            return beta[0], beta[1]
+    beta[:, unsolved] = _careful_newton(*np.broadcast_arrays(*(_pick(m, unsolved) for m in (x, w, wy))))
+    return beta[0], beta[1]
+
+
+def _discriminant(x: np.ndarray, w: np.ndarray, wy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    n, cases = w.sum(axis=1), wy.sum(axis=1)
+    of_cases = np.vecdot(wy, x)
+    low, high = (np.vecdot(w, x) - of_cases) / (n - cases), of_cases / cases
+    spread = np.vecdot(w * x, x) - (n - cases) * low**2 - cases * high**2
+    slope = ratio((high - low) * n, spread)
+    return logit(cases / n) - slope * (low + high) / 2, slope
+
+
+def _plain_step(
+    beta: np.ndarray, x: np.ndarray, w: np.ndarray, wy: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the Newton step and whether it is so short that what it leaves is rounding."""
+    with np.errstate(all="ignore"):
+        mu = x * -beta[1][:, None]
+        mu -= beta[0][:, None]
+        np.exp(mu, out=mu)
+        mu += 1
+        np.divide(1, mu, out=mu)
+        weighted = w * mu
+        g0 = wy.sum(axis=1) - weighted.sum(axis=1)
+        g1 = np.vecdot(wy, x) - np.vecdot(weighted, x)
+        mu *= weighted
+        np.subtract(weighted, mu, out=mu)  # w mu (1 - mu)
+        total, first = mu.sum(axis=1), np.vecdot(mu, x)
+        mu *= x
+        centre = first / total
+        across = (g1 - centre * g0) / (np.vecdot(mu, x) - centre * first)
+        along = g0 / total - centre * across
+        return np.stack([along, across]), g0 * along + g1 * across < _SHORT**2
+
+
+def _careful_newton(x: np.ndarray, w: np.ndarray, wy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the same by steps that never lower the likelihood; NaN if not converged."""
     n = w.sum(axis=1)
     mean = (w * x).sum(axis=1) / n
     spread = np.sqrt((w * (x - mean[:, None]) ** 2).sum(axis=1) / n)
     z = (x - mean[:, None]) / spread[:, None]
-    beta = np.stack([logit((w * y).sum(axis=1) / n), np.zeros(len(x))])
-    active = np.arange(len(x))
+    beta = np.stack([logit(wy.sum(axis=1) / n), np.zeros(len(x))])
+    in_errors = np.full(len(x), np.inf)
     for _ in range(_STEPS):
-        step, in_errors = _newton_step(beta[:, active], z[active], y[active], w[active])
-        beta[:, active] += step
-        active = active[in_errors > _TOLERANCE]
-        if not active.size:
+        active = in_errors > _TOLERANCE
+        if not active.any():
             break
-    beta[:, active] = np.nan
+        step, in_errors[active] = _careful_step(beta[:, active], z[active], w[active], wy[active])
+        beta[:, active] += step
+    beta[:, ~(in_errors < _SHORT)] = np.nan  # rounding can keep huge coefficients from the last digits
     slope = beta[1] / spread
     return beta[0] - slope * mean, slope
 
 
-def _newton_step(
-    beta: np.ndarray, z: np.ndarray, y: np.ndarray, w: np.ndarray
+def _careful_step(
+    beta: np.ndarray, z: np.ndarray, w: np.ndarray, wy: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the Newton step, halved where it lowers the likelihood, and its length in standard errors."""
     eta = beta[0][:, None] + beta[1][:, None] * z
-    mu = expit(eta)
-    residual, v = w * (y - mu), w * mu * (1 - mu)
+    mu, other = expit(eta), expit(-eta)  # 1 - mu would lose the digits of what is nearly certain
+    residual, v = wy * other - (w - wy) * mu, w * mu * other
     g0, g1 = residual.sum(axis=1), (residual * z).sum(axis=1)
     total = v.sum(axis=1)
     centre = ratio((v * z).sum(axis=1), total)
     across = ratio(g1 - centre * g0, (v * (z - centre[:, None]) ** 2).sum(axis=1))
     step = np.stack([ratio(g0, total) - centre * across, across])
     in_errors = np.sqrt(np.abs(g0 * step[0] + g1 * step[1]))
-    before = _log_likelihood(eta, y, w)
+    before = _log_likelihood(eta, w, wy)
     for _ in range(30):
         change = step[0][:, None] + step[1][:, None] * z
-        worse = _log_likelihood(eta + change, y, w) < before - 1e-9 * np.abs(before)
+        worse = _log_likelihood(eta + change, w, wy) < before - 1e-9 * np.abs(before)
         if not worse.any():
             break
         step[:, worse] /= 2
     return step, in_errors
 
 
-def _log_likelihood(eta: np.ndarray, y: np.ndarray, w: np.ndarray) -> np.ndarray:
-    return (w * log_expit(np.where(y == 1, eta, -eta))).sum(axis=1)
+def _log_likelihood(eta: np.ndarray, w: np.ndarray, wy: np.ndarray) -> np.ndarray:
+    return (wy * log_expit(eta) + (w - wy) * log_expit(-eta)).sum(axis=1)
 
 
-def cal_slope(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+def cal_slope(y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None = None) -> np.ndarray:
     """Return the slope of `recalibration`: 1 is ideal, below 1 the risks are too extreme."""
     return recalibration(y, p, weight)[1]
 
 
-def cal_intercept_joint(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+def cal_intercept_joint(y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None = None) -> np.ndarray:
     """Return the intercept of `recalibration`; not calibration in the large, see `cal_intercept`."""
     return recalibration(y, p, weight)[0]
 
@@ -191,19 +306,48 @@ def loess(y: np.ndarray, p: np.ndarray, at: np.ndarray, span: float = 0.75) -> n
     Cleveland & Devlin 1988, JASA 83:596; Austin & Steyerberg 2019, Stat Med 38:4051, section 2.
     """
     outcome, x = np.asarray(y, dtype=np.float64), np.asarray(p, dtype=np.float64)
-    distance = np.abs(np.asarray(at, dtype=np.float64)[:, None] - x)
-    q = max(1, int(np.floor(x.size * span + 1e-5)))
-    reach = np.partition(distance, q - 1, axis=1)[:, q - 1]
-    values = np.full(reach.size, np.nan)
+    places, where = np.unique(np.asarray(at, dtype=np.float64), return_inverse=True)
+    reach = _reach(np.sort(x), places, max(1, int(np.floor(x.size * span + 1e-5))))
+    values = np.full(places.size, np.nan)
     fit = reach > 0
-    u = (x - np.asarray(at, dtype=np.float64)[fit, None]) / reach[fit, None]
-    root = np.sqrt(np.clip(1 - np.abs(u) ** 3, 0, None) ** 3)
+    values[fit] = _local_quadratics((x - places[fit, None]) / reach[fit, None], outcome)
+    return values[where]
+
+
+def _reach(ordered: np.ndarray, places: np.ndarray, q: int) -> np.ndarray:
+    """Return the distance from each place to its q-th nearest value: the least half-width that holds q."""
+    lowest, highest = ordered[: ordered.size - q + 1], ordered[q - 1 :]
+    return np.maximum(places[:, None] - lowest, highest - places[:, None]).min(axis=1)
+
+
+def _local_quadratics(u: np.ndarray, outcome: np.ndarray) -> np.ndarray:
+    """Return the weighted quadratics' values at u = 0, one per row of scaled distances u."""
+    weights = np.clip(1 - np.abs(u) ** 3, 0, None) ** 3
+    moments, targets, power = [], [], weights
+    for _ in range(5):
+        moments.append(power.sum(axis=1))
+        targets.append(power @ outcome)
+        power = power * u
+    length = np.sqrt(np.stack(moments[::2], axis=1))
+    length[length == 0] = 1.0
+    gram = np.stack([np.stack(moments[k : k + 3], axis=1) for k in range(3)], axis=1)
+    gram /= length[:, :, None] * length[:, None, :]
+    values = np.full(len(u), np.nan)
+    regular = np.linalg.eigvalsh(gram)[:, 0] > _NEARLY_SINGULAR
+    right = np.stack(targets[:3], axis=1)[regular] / length[regular]
+    values[regular] = np.linalg.solve(gram[regular], right[:, :, None])[:, 0, 0] / length[regular, 0]
+    values[~regular] = _pseudo_quadratics(u[~regular], weights[~regular], outcome)
+    return values
+
+
+def _pseudo_quadratics(u: np.ndarray, weights: np.ndarray, outcome: np.ndarray) -> np.ndarray:
+    """Return the same where fewer than three distinct values carry weight: the shortest solution."""
+    root = np.sqrt(weights)
     design = root[:, :, None] * u[:, :, None] ** np.arange(3)
     length = np.linalg.norm(design, axis=1, keepdims=True)
     length[length == 0] = 1.0
     inverse = np.linalg.pinv(design / length, rcond=100 * np.finfo(float).eps)
-    values[fit] = np.einsum("kn,kn,n->k", inverse[:, 0], root, outcome) / length[:, 0, 0]
-    return values
+    return np.einsum("kn,kn,n->k", inverse[:, 0], root, outcome) / length[:, 0, 0]
 
 
 def calibration_groups(y: np.ndarray, p: np.ndarray, n_groups: int = 10) -> dict[str, np.ndarray]:

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import logit
 
 from src.evaluation.calibration import clipped_logit
-from src.evaluation.rows import as_rows, ratio
+from src.evaluation.rows import Rows, as_rows, ratio
 
 POPULATION_PREVALENCE = 0.0354
 """Share of people aged 40 to 80 with glaucoma: Tham et al. 2014, Ophthalmology 121:2081."""
@@ -18,7 +18,7 @@ _FROM_ZERO = np.arange(100) / 100
 
 
 def net_benefit(
-    y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None, *, threshold: float
+    y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None = None, *, threshold: float
 ) -> np.ndarray:
     """Return TP/n - FP/n * t/(1-t) of the rule p >= t.
 
@@ -39,8 +39,15 @@ def net_benefit(
     Vickers & Elkin 2006, Med Decis Making 26:565.
     """
     rows = as_rows(y, p, weight)
-    gain = np.where(rows.y == 1, 1.0, -threshold / (1 - threshold)) * (rows.p >= threshold)
-    return ratio((rows.w * gain).sum(axis=1), rows.n).reshape(rows.shape)
+    tp, fp = rows.once(positives, threshold)
+    return rows.result(ratio(tp, rows.n) - ratio(fp, rows.n) * threshold / (1 - threshold))
+
+
+def positives(rows: Rows, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weight of true and of false positives of the rule p >= t, each (1,) or (B,)."""
+    positive = (rows.p >= threshold).astype(np.float64)
+    tp = np.vecdot(rows.cases, positive)
+    return tp, rows.total(positive) - tp
 
 
 def rates(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -54,23 +61,21 @@ def rates(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> tup
         NaN where a class is absent.
     """
     rows = as_rows(y, p, weight)
-    cells = _passed(rows.p)
-    cells += (THRESHOLDS.size + 1) * np.arange(len(cells))[:, None]
+    n, k = int(np.prod(rows.shape)), THRESHOLDS.size + 1
+    p_, w, cases = (np.broadcast_to(a, (n, rows.p.shape[1])) for a in (rows.p, rows.w, rows.cases))
+    cells = _passed(p_) + k * np.arange(n)[:, None]
     result = []
-    for w in (rows.w * rows.y, rows.w * (1 - rows.y)):
-        counts = np.bincount(cells.ravel(), w.ravel(), minlength=len(w) * (THRESHOLDS.size + 1))
-        positive = np.cumsum(counts.reshape(len(w), -1)[:, ::-1], axis=1)[:, ::-1]
+    for weights in (cases, w - cases):
+        counts = np.bincount(cells.ravel(), weights.ravel(), minlength=n * k)
+        positive = np.cumsum(counts.reshape(n, k)[:, ::-1], axis=1)[:, ::-1]
         result.append(ratio(positive[:, 1:], positive[:, :1]).reshape(*rows.shape, -1))
     return result[0], result[1]
 
 
 def _passed(p: np.ndarray) -> np.ndarray:
-    """Count the thresholds that each p in [0, 1] reaches; `searchsorted` takes five times as long."""
-    bound = p * 100
-    bound += 1e-9
-    guess = np.minimum(bound.astype(np.intp), THRESHOLDS.size)  # right, or one too many
-    guess -= p < np.take(_FROM_ZERO, guess, out=bound, mode="clip")
-    return guess
+    """Count the thresholds that p in [0, 1] reaches: `searchsorted` at a quarter of its time."""
+    guess = np.minimum((p * 100 + 1e-9).astype(np.intp), THRESHOLDS.size)  # right, or one too many
+    return guess - (p < _FROM_ZERO[guess])
 
 
 def treat_all(prevalence: float | np.ndarray) -> np.ndarray:

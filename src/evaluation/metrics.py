@@ -9,40 +9,47 @@ from typing import Literal
 
 import numpy as np
 
-from src.evaluation.auc import auprc, auroc
+from src.evaluation import descriptive
+from src.evaluation.auc import auprc, auroc, tpauc, tpauc_norm
 from src.evaluation.calibration import (
     cal_intercept,
     cal_intercept_joint,
     cal_slope,
+    ece10,
     n_clipped,
     oe_ratio,
-    recalibration,
 )
 from src.evaluation.decision import net_benefit
-from src.evaluation.rows import as_rows, compact, ratio
+from src.evaluation.rows import Rows, as_rows, ratio
+from src.evaluation.selective import aurc, eaurc
+from src.evaluation.smooth import e50, e90, emax, ici
 
-Direction = Literal["higher", "lower", "target"]
+Direction = Literal["higher", "lower", "target", "none"]
 Kind = Literal["essential", "uncertainty", "descriptive"]
 
 
-def brier(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+def brier(y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None = None) -> np.ndarray:
     """Return mean((p - y)^2), in [0, 1]; NaN where nothing counts.
 
     Parameters and shapes as in `src.evaluation.auc.auroc`. Source: Brier 1950, Mon Weather Rev 78:1.
     """
     rows = as_rows(y, p, weight)
-    return ratio((rows.w * (rows.p - rows.y) ** 2).sum(axis=1), rows.n).reshape(rows.shape)
+    return rows.result(rows.once(_brier))
 
 
-def brier_scaled(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+def _brier(rows: Rows) -> np.ndarray:
+    return ratio(rows.total((rows.p - rows.y) ** 2), rows.n)
+
+
+def brier_scaled(y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None = None) -> np.ndarray:
     """Return 1 - brier / (prev (1 - prev)), prev the observed share of cases (index of prediction accuracy).
 
     At most 1; 0 for the constant prediction prev; NaN where a class is absent. Parameters and shapes as in
     `src.evaluation.auc.auroc`. Source: Kattan & Gerds 2018, Diagn Progn Res 2:7.
     """
     rows = as_rows(y, p, weight)
-    prevalence = ratio(rows.n_cases, rows.n).reshape(rows.shape)
-    return 1 - ratio(brier(y, p, weight), prevalence * (1 - prevalence))
+    prevalence = ratio(rows.n_cases, rows.n)
+    return rows.result(1 - ratio(rows.once(_brier), prevalence * (1 - prevalence)))
 
 
 @dataclass(frozen=True)
@@ -54,9 +61,10 @@ class Metric:
     name : str
         As in the database.
     function : callable
-        (y, p, weight=None) -> ndarray, shape () or (B,); see `src.evaluation.auc.auroc`.
-    direction : {'higher', 'lower', 'target'}
-        Which way is better.
+        (y, p, weight=None) -> ndarray, shape () or (B,); see `src.evaluation.auc.auroc`. Where `p` is
+        `Rows`, what metrics share is computed once.
+    direction : {'higher', 'lower', 'target', 'none'}
+        Which way is better; neither, where the value only describes.
     domain : tuple of float
         Smallest and largest value possible.
     target : float, optional
@@ -86,7 +94,41 @@ def _net_benefit(percent: int) -> Metric:
     )
 
 
+def _smoothed(function: Callable[..., np.ndarray]) -> Metric:
+    return Metric(function.__name__, function, "lower", (0.0, _INFINITY), per_iteration=False, smoothed=True)
+
+
+def _rule(function: Callable[..., np.ndarray], threshold: descriptive.Threshold, suffix: str) -> Metric:
+    return _described(
+        f"{function.__name__}_{suffix}",
+        partial(function, threshold=threshold),
+        (-1.0 if function is descriptive.mcc else 0.0, 1.0),
+    )
+
+
+def _described(
+    name: str,
+    function: Callable[..., np.ndarray],
+    domain: tuple[float, float],
+    direction: Direction = "higher",
+) -> Metric:
+    return Metric(name, function, direction, domain, kind="descriptive", per_iteration=False)
+
+
 _INFINITY = float("inf")
+
+_OF_RULES = (
+    descriptive.sensitivity,
+    descriptive.specificity,
+    descriptive.ppv,
+    descriptive.npv,
+    descriptive.f1,
+    descriptive.balanced_accuracy,
+    descriptive.accuracy,
+    descriptive.mcc,
+    descriptive.ppv_adj,
+    descriptive.npv_adj,
+)
 
 METRICS: tuple[Metric, ...] = (
     Metric("auroc", auroc, "higher", (0.0, 1.0)),
@@ -98,15 +140,27 @@ METRICS: tuple[Metric, ...] = (
     Metric("cal_intercept_joint", cal_intercept_joint, "target", (-_INFINITY, _INFINITY), 0.0),
     Metric("oe_ratio", oe_ratio, "target", (0.0, _INFINITY), 1.0),
     *map(_net_benefit, (5, 10, 15, 20)),
+    *map(_smoothed, (ici, e50, e90, emax)),
+    Metric("ece10", ece10, "lower", (0.0, 1.0), per_iteration=False),
+    Metric("aurc", aurc, "lower", (0.0, 1.0), kind="uncertainty", per_iteration=False),
+    Metric("eaurc", eaurc, "lower", (-_INFINITY, 1.0), kind="uncertainty", per_iteration=False),
+    *(_rule(function, 0.5, "at_50") for function in _OF_RULES),
+    *(_rule(function, "youden", "youden") for function in _OF_RULES),
+    _described("threshold_youden", descriptive.threshold_youden, (0.0, 1.0), "none"),
+    _described("tpauc", tpauc, (0.0, 0.04)),
+    _described("tpauc_norm", tpauc_norm, (0.0, 1.0)),
 )
-
+"""Every metric of predictions, in the order of the tables."""
 
 ITERATION_METRICS: tuple[Metric, ...] = tuple(m for m in METRICS if m.per_iteration)
 """The metrics of every iteration."""
 
 
 def all_metrics(
-    y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None, only: Iterable[Metric] | None = None
+    y: np.ndarray,
+    p: np.ndarray | Rows,
+    weight: np.ndarray | None = None,
+    only: Iterable[Metric] | None = None,
 ) -> dict[str, np.ndarray]:
     """Compute many metrics at once; y, p and weight as in `src.evaluation.auc.auroc`.
 
@@ -121,9 +175,18 @@ def all_metrics(
         Keys in the order asked for; NaN where a metric is undefined.
     """
     chosen = [m for m in METRICS if weight is None or not m.smoothed] if only is None else list(only)
-    intercept, slope = recalibration(y, p, weight)  # one fit for two metrics
-    shared = {"cal_intercept_joint": intercept, "cal_slope": slope}
-    return {m.name: shared[m.name] if m.name in shared else m.function(y, p, weight) for m in chosen}
+    functions = {metric.name: metric.function for metric in chosen}
+    return _together([_evaluate(functions, rows) for rows in as_rows(y, p, weight).blocks()])
+
+
+def _evaluate(functions: dict[str, Callable[..., np.ndarray]], rows: Rows) -> dict[str, np.ndarray]:
+    return {name: function(rows.y, rows) for name, function in functions.items()}
+
+
+def _together(blocks: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    if len(blocks) == 1:
+        return blocks[0]
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
 def iteration_metrics(y: np.ndarray, y_prob_all: np.ndarray, weight: np.ndarray) -> dict[str, np.ndarray]:
@@ -149,9 +212,11 @@ def iteration_metrics(y: np.ndarray, y_prob_all: np.ndarray, weight: np.ndarray)
     EvaluationError
         If a prediction that counts is not a probability.
     """
-    rows = as_rows(y, y_prob_all, weight)
-    packed = compact(rows.y, rows.p, rows.w)
-    values = all_metrics(*packed, only=ITERATION_METRICS)
-    values["n_clipped"] = n_clipped(*packed[1:])
-    values["n_left_out"] = rows.n.astype(np.int64)
-    return values
+    functions = {metric.name: metric.function for metric in ITERATION_METRICS}
+    functions |= {"n_clipped": n_clipped, "n_left_out": _n_counted}
+    # Ranked rows are without what no iteration counts: half the work.
+    return _together([_evaluate(functions, rows.ranked) for rows in as_rows(y, y_prob_all, weight).blocks()])
+
+
+def _n_counted(y: np.ndarray, rows: Rows) -> np.ndarray:
+    return rows.result(rows.n).astype(np.int64)

@@ -2,34 +2,135 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 
 from src.evaluation.resampling import EvaluationError
 
+T = TypeVar("T")
 
-class Rows(NamedTuple):
-    """Labels, predictions and weights, each (B, m) float64, and the shape a metric's result should have."""
+_BLOCK = 128
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Labels, predictions and weights as matrices that broadcast to (B, m).
+
+    One row of labels or predictions serves all rows of weights, and the other way round; nothing is copied.
+
+    Parameters
+    ----------
+    y, p, w : ndarray of float64, shape (1, m) or (B, m)
+        Predictions that do not count (weight 0) are finite, and mean nothing.
+    shape : tuple of int
+        The shape a metric's result should have: () or (B,).
+    """
 
     y: np.ndarray
     p: np.ndarray
     w: np.ndarray
     shape: tuple[int, ...]
+    _known: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+
+    def once(self, quantity: Callable[..., T], *arguments: Hashable) -> T:
+        """Return quantity(self, *arguments), computed once however many metrics need it."""
+        key = (quantity, *arguments)
+        if key not in self._known:
+            self._known[key] = quantity(self, *arguments)
+        return self._known[key]
 
     @property
     def n(self) -> np.ndarray:
-        """Total weight of each row, shape (B,)."""
-        return self.w.sum(axis=1)
+        """Total weight of each row, shape (1,) or (B,)."""
+        return self.once(_n)
 
     @property
     def n_cases(self) -> np.ndarray:
-        """Weight of the cases of each row, shape (B,)."""
-        return (self.w * self.y).sum(axis=1)
+        """Weight of the cases of each row, shape (1,) or (B,)."""
+        return self.once(_n_cases)
+
+    @property
+    def n_controls(self) -> np.ndarray:
+        """Weight of the controls of each row, shape (1,) or (B,)."""
+        return self.n - self.n_cases
+
+    @property
+    def cases(self) -> np.ndarray:
+        """Weight of each prediction that belongs to a case, 0 for a control, shape (1, m) or (B, m)."""
+        return self.once(_cases)
+
+    @property
+    def ranked(self) -> Rows:
+        """The same predictions by descending p; what no row counts is cut off, what one row does not is last.
+
+        The order of equal predictions is arbitrary.
+        """
+        return self.once(_ranked)
+
+    def blocks(self) -> list[Rows]:
+        """Return the same rows in blocks that fit a processor's cache: what is computed is faster then."""
+        if not self.shape or self.shape[0] <= _BLOCK:
+            return [self]
+        starts = range(0, self.shape[0], _BLOCK)
+        return [self._block(start, min(start + _BLOCK, self.shape[0])) for start in starts]
+
+    def _block(self, start: int, stop: int) -> Rows:
+        y, p, w = (a if len(a) == 1 else a[start:stop] for a in (self.y, self.p, self.w))
+        return Rows(y, p, w, (stop - start,))
+
+    def total(self, values: np.ndarray) -> np.ndarray:
+        """Return the weighted sum of each row's values, shape (1,) or (B,)."""
+        return np.vecdot(self.w, values)
+
+    def result(self, values: np.ndarray) -> np.ndarray:
+        """Return one value per row in the shape of the result."""
+        return np.broadcast_to(values, (self.shape or (1,))).reshape(self.shape).copy()
+
+
+def _n(rows: Rows) -> np.ndarray:
+    return rows.w.sum(axis=1)
+
+
+def _cases(rows: Rows) -> np.ndarray:
+    return rows.w * rows.y
+
+
+def _n_cases(rows: Rows) -> np.ndarray:
+    return rows.cases.sum(axis=1)
+
+
+def _ranked(rows: Rows) -> Rows:
+    order = _order(rows)
+    y, p, w = (_reordered(a, order) for a in (rows.y, rows.p, rows.w))
+    ranked = Rows(y, p, w, rows.shape)
+    ranked._known[(_ranked,)] = ranked
+    return ranked
+
+
+def _order(rows: Rows) -> np.ndarray:
+    """Return positions by descending p, (1 or B, k)."""
+    if len(rows.p) == 1:
+        return np.argsort(-rows.p, axis=1)
+    counted = rows.w > 0
+    if counted.all():
+        return np.argsort(-rows.p, axis=1)
+    width = counted.sum(axis=1).max()
+    return np.argsort(np.where(counted, -rows.p, np.inf), axis=1)[:, :width]
+
+
+def _reordered(values: np.ndarray, order: np.ndarray) -> np.ndarray:
+    if len(order) == 1:
+        return values[:, order[0]]
+    if len(values) == 1:
+        return values[0].take(order)
+    return values.take(order + values.shape[1] * np.arange(len(values))[:, None])
 
 
 def as_rows(
-    y: np.ndarray | float, p: np.ndarray, weight: np.ndarray | None = None, *, score: bool = False
+    y: np.ndarray | float, p: np.ndarray | Rows, weight: np.ndarray | None = None, *, score: bool = False
 ) -> Rows:
     """Bring plain arrays into rows.
 
@@ -37,8 +138,8 @@ def as_rows(
     ----------
     y : array_like, broadcast to `p`
         Labels 0/1.
-    p : array_like, shape (m,) or (B, m)
-        Predicted probabilities; anything, NaN included, where the weight is 0.
+    p : array_like, shape (m,) or (B, m), or Rows
+        Predicted probabilities; anything, NaN included, where the weight is 0. Rows are returned as they are.
     weight : array_like, broadcast to or over `p`, optional
         How often a prediction counts: True and False, or counts. By default once.
     score : bool
@@ -47,38 +148,47 @@ def as_rows(
     Raises
     ------
     EvaluationError
-        If a prediction that counts is not finite or not in [0, 1]; iteration and position are named.
+        If the shapes do not fit, or what counts is not finite, not a probability or no label 0 or 1;
+        iteration and position are named.
     """
+    if isinstance(p, Rows):
+        return p
     p = np.asarray(p, dtype=np.float64)
     w = np.asarray(1.0 if weight is None else weight, dtype=np.float64)
-    y, p, w = np.broadcast_arrays(np.asarray(y, dtype=np.float64), p, w)
-    shape = p.shape[:-1]
-    y, p, w = (np.atleast_2d(a) for a in (y, p, w))
+    y = np.asarray(y, dtype=np.float64)
+    try:
+        shape = np.broadcast_shapes(y.shape, p.shape, w.shape)
+    except ValueError:
+        shape = ()
+    if p.ndim == 0 or len(shape) not in (1, 2) or shape[-1] != p.shape[-1]:
+        raise EvaluationError(
+            f"labels of shape {y.shape} and weights of shape {w.shape} for predictions of shape {p.shape}; "
+            "expected one label and one weight per prediction, and at most two axes"
+        )
+    y, p, w = (_matrix(a, shape[-1]) for a in (y, p, w))
     fine = np.isfinite(p) if score else (p >= 0) & (p <= 1)
-    strange = ~fine & (w > 0)
+    expected = "a finite number" if score else "a probability from 0 to 1"
+    _refuse(~(w >= 0), w, "weight", "a count")
+    _refuse(~fine & (w > 0), p, "prediction", expected)
+    _refuse((y != 0) & (y != 1) & (w > 0), y, "label", "0 or 1")
+    return Rows(y, p if fine.all() else np.where(fine, p, 0.0), w, shape[:-1])
+
+
+def _matrix(values: np.ndarray, m: int) -> np.ndarray:
+    return np.broadcast_to(values, (1, m)) if values.ndim == 0 else np.atleast_2d(values)
+
+
+def _refuse(strange: np.ndarray, values: np.ndarray, what: str, expected: str) -> None:
+    """Raise an error that names the first strange value."""
     if strange.any():
         b, i = np.argwhere(strange)[0]
+        found = np.broadcast_to(values, strange.shape)[b, i]
         raise EvaluationError(
-            f"the prediction of iteration {b} for position {i} is {p[b, i]}; expected "
-            + ("a finite number" if score else "a probability from 0 to 1")
+            f"the {what} of iteration {b} for position {i} is {found:.12g}; expected {expected}"
         )
-    return Rows(y, p if fine.all() else np.where(fine, p, 0.0), w, shape)
-
-
-def compact(y: np.ndarray, p: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sort each row by prediction and cut what no row counts; the metrics do not change and cost half.
-
-    Returns
-    -------
-    y, p, weight : ndarray, each (B, k), k the most predictions that count in one row
-    """
-    rows = as_rows(y, p, weight, score=True)
-    order = np.argsort(np.where(rows.w > 0, rows.p, np.inf), axis=1)[:, : (rows.w > 0).sum(axis=1).max()]
-    sorted_y, sorted_p, sorted_w = (np.take_along_axis(a, order, axis=1) for a in rows[:3])
-    return sorted_y, sorted_p, sorted_w
 
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """Divide; NaN where the denominator is not positive."""
-    result = np.full(np.broadcast_shapes(numerator.shape, denominator.shape), np.nan)
+    result = np.full(np.broadcast_shapes(np.shape(numerator), np.shape(denominator)), np.nan)
     return np.divide(numerator, denominator, out=result, where=denominator > 0)

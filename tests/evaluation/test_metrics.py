@@ -201,7 +201,7 @@ def test_constant_predictions():
 
 
 def test_one_class_leaves_undefined_what_needs_two():
-    values = all_metrics(np.zeros(3), np.array([0.1, 0.2, 0.3]))
+    values = all_metrics(np.zeros(3), np.array([0.1, 0.2, 0.3]), only=ITERATION_METRICS)
     undefined = {name for name, value in values.items() if np.isnan(value)}
     calibration = {"cal_intercept", "cal_slope", "cal_intercept_joint"}
     assert undefined == {"auroc", "auprc", "brier_scaled"} | calibration
@@ -210,8 +210,8 @@ def test_one_class_leaves_undefined_what_needs_two():
 
 def test_zeros_and_ones_are_clipped_and_counted():
     p = np.array([[0.0, 1.0, 0.5, 1.0], [0.2, 0.3, 0.5, 0.0]])
-    assert n_clipped(p).tolist() == [3, 1]
-    assert n_clipped(p, np.array([[1, 0, 1, 1], [1, 1, 1, 0]])).tolist() == [2, 0]
+    assert n_clipped(0, p).tolist() == [3, 1]
+    assert n_clipped(0, p, np.array([[1, 0, 1, 1], [1, 1, 1, 0]])).tolist() == [2, 0]
     y = np.array([0, 1, 1, 0, 1])
     q = np.array([0.0, 1.0, 0.3, 0.6, 0.2])
     expected = logistic(y, logit(np.clip(q, 1e-8, 1 - 1e-8)))[1]

@@ -1,0 +1,140 @@
+"""Selective prediction: what is gained where only the most confident predictions are kept; entropies."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import xlogy
+
+from src.evaluation.auc import auroc
+from src.evaluation.resampling import EvaluationError
+from src.evaluation.rows import Rows, as_rows, ratio
+
+
+def aurc(y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None = None) -> np.ndarray:
+    """Return the area under the risk-coverage curve.
+
+    Predictions are sorted by confidence max(p, 1 - p), descending and stable; the result is the mean over k
+    of the share of errors, [p >= 0.5] != y, among the k most confident.
+
+    Parameters
+    ----------
+    y, p, weight
+        As in `src.evaluation.auc.auroc`; weights are whole numbers: a prediction that counts twice stands
+        twice in the order.
+
+    Returns
+    -------
+    ndarray, shape () or (B,)
+        In [0, 1], 0 without errors; NaN where nothing counts.
+
+    References
+    ----------
+    Geifman, Uziel & El-Yaniv 2019, ICLR, section 3.
+    """
+    rows = as_rows(y, p, weight)
+    return rows.result(rows.once(_aurc))
+
+
+def eaurc(y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None = None) -> np.ndarray:
+    """Return aurc - (r + (1 - r) ln(1 - r)), r the share of errors: what better ordering could still gain.
+
+    Parameters, shapes and source as in `aurc`. The subtracted area belongs to the best order of very many
+    predictions; of few, a perfect order can lie a little below 0.
+    """
+    rows = as_rows(y, p, weight)
+    r = ratio(rows.total(_errors(rows)), rows.n)
+    return rows.result(rows.once(_aurc) - (r + xlogy(1 - r, 1 - r)))
+
+
+def _errors(rows: Rows) -> np.ndarray:
+    return ((rows.p >= 0.5) != (rows.y == 1)).astype(np.float64)
+
+
+def _aurc(rows: Rows) -> np.ndarray:
+    if (rows.w != np.floor(rows.w)).any():
+        raise EvaluationError(
+            "aurc needs whole numbers as weights: they say how often a prediction stands in the order"
+        )
+    order = np.argsort(-np.maximum(rows.p, 1 - rows.p), axis=1, kind="stable")
+    w, wrong = (_in_order(a, order) for a in (rows.w, _errors(rows)))
+    before, errors = np.cumsum(w, axis=1) - w, np.cumsum(w * wrong, axis=1) - w * wrong
+    # Of c equal entries after n with e errors, the r-th adds (e + r wrong) / (n + r): harmonic numbers.
+    harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, int(rows.n.max(initial=0)) + 1))])
+    first, last = harmonic[before.astype(np.intp)], harmonic[(before + w).astype(np.intp)]
+    return ratio((w * wrong + (errors - wrong * before) * (last - first)).sum(axis=1), rows.n)
+
+
+def _in_order(values: np.ndarray, order: np.ndarray) -> np.ndarray:
+    return (
+        values[:, order[0]]
+        if len(order) == 1
+        else np.take_along_axis(np.broadcast_to(values, order.shape), order, axis=1)
+    )
+
+
+def retention_curve(y: np.ndarray, p: np.ndarray, n_points: int = 50) -> dict[str, np.ndarray]:
+    """Return how good the predictions are that remain when only the most confident ones are kept.
+
+    Parameters
+    ----------
+    y, p : array_like, shape (n,)
+        Labels 0/1; predicted probabilities.
+    n_points : int
+        Most points of the curve; a point keeps the ceil(n j / n_points) most confident, j = 1, 2, ...
+
+    Returns
+    -------
+    dict of ndarray, shape (min(n, n_points),)
+        `retained` (share kept, ascending to 1), `auroc` (NaN where one class is left), `brier` and `error`
+        (share of [p >= 0.5] != y) of what is kept. Confidence is max(p, 1 - p), the order stable.
+
+    References
+    ----------
+    Geifman & El-Yaniv 2017, NeurIPS, section 2.
+    """
+    rows = as_rows(y, p)
+    if rows.shape:
+        raise EvaluationError(f"predictions have shape {np.shape(p)}; expected one prediction per recording")
+    n = rows.p.shape[1]
+    order = np.argsort(-np.maximum(rows.p[0], 1 - rows.p[0]), kind="stable")
+    kept = np.unique((n * np.arange(1, n_points + 1) + n_points - 1) // n_points) if n else np.arange(0)
+    labels, ranked = rows.y[0, order], rows.p[0, order]
+    losses = {"brier": (ranked - labels) ** 2, "error": _errors(rows)[0, order]}
+    means = {name: np.cumsum(loss)[kept - 1] / kept for name, loss in losses.items()}
+    return {"retained": kept / n, "auroc": auroc(labels, ranked, np.arange(n) < kept[:, None])} | means
+
+
+def entropies(
+    y_prob_all: np.ndarray, weight: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Split the uncertainty about each recording into what all models share and where they disagree.
+
+    Parameters
+    ----------
+    y_prob_all : array_like, shape (B, n)
+        Predictions of B models; anything (NaN) where the weight is 0.
+    weight : array_like, broadcast to (B, n), optional
+        How often a model counts for a recording; by default once. The left-out mask takes, for each
+        recording, the models that did not train on it.
+
+    Returns
+    -------
+    predictive, expected, mutual_information : ndarray, shape (n,)
+        Entropy of the mean prediction, mean entropy of the predictions, and their difference, in nats: each
+        in [0, ln 2]. NaN where no model counts.
+
+    References
+    ----------
+    Depeweg et al. 2018, ICML, section 3; Houlsby et al. 2011, arXiv 1112.5745.
+    """
+    rows = as_rows(0.0, y_prob_all, weight)
+    w = np.broadcast_to(rows.w, rows.p.shape)
+    n = w.sum(axis=0)
+    predictive = _entropy(np.clip(ratio((w * rows.p).sum(axis=0), n), 0, 1))
+    expected = ratio((w * _entropy(rows.p)).sum(axis=0), n)
+    return predictive, expected, np.maximum(predictive - expected, 0)
+
+
+def _entropy(p: np.ndarray) -> np.ndarray:
+    """Return -p ln p - (1 - p) ln(1 - p), 0 at 0 and 1."""
+    return -(xlogy(p, p) + xlogy(1 - p, 1 - p))
