@@ -73,13 +73,13 @@ def confidence_set(losses: np.ndarray, counts: np.ndarray) -> np.ndarray:
 def _eliminate(mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
     """Eliminate the worst model until one is left; `deviation` (k, B) is overwritten.
 
-    Means and covariances among those left are kept up to date, so that a step costs one pass over them.
+    Means and covariances among those left are kept up to date, so that a step costs one pass over them, and
+    none where a look at the models' extremes shows that no draw is as bad, or where p is 1 already.
     """
-    n_draws = deviation.shape[1]
-    covariance = deviation @ deviation.T / n_draws
+    deviation -= deviation.mean(axis=0)
+    covariance = deviation @ deviation.T / deviation.shape[1]
     row, total, draw_total = covariance.sum(axis=1), covariance.sum(), deviation.sum(axis=0)
-    left = np.arange(mean.size)
-    p = np.ones(mean.size)
+    extreme, left, p = deviation.max(axis=1), np.arange(mean.size), np.ones(mean.size)
     above, largest = np.empty_like(deviation), 0.0
     for m in range(mean.size, 1, -1):
         variance = covariance[left, left] - 2 * row[left] / m + total / m**2
@@ -87,8 +87,12 @@ def _eliminate(mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
         t = (mean[left] - mean[left].mean()) / sd
         worst = int(np.argmax(t))
         # max over models of (deviation - mean deviation) / sd > t, without dividing every value
-        np.subtract(deviation[:m], (t[worst] * sd)[:, None], out=above[:m])
-        largest = max(largest, float(np.mean(above[:m].max(axis=0) > draw_total / m)))
+        limit = t[worst] * sd
+        if np.max(extreme[left] - limit) > draw_total.min() / m:
+            np.subtract(deviation[:m], limit[:, None], out=above[:m])
+            largest = max(largest, float(np.mean(above[:m].max(axis=0) > draw_total / m)))
+        if largest == 1:
+            break
         out = left[worst]
         p[out] = largest
         total -= 2 * row[out] - covariance[out, out]
