@@ -49,6 +49,7 @@ def test_ties_in_brier_are_broken_by_auroc_and_equal_predictions_by_their_order(
     np.testing.assert_allclose(auroc(y, p) * 9, [6, 6, 7])
     assert bias_corrected_choice(y, p, list("abcdef"), 5).run == 2
     assert bias_corrected_choice(y, p[[0, 2, 2]], list("abcdef"), 5).run == 1
+    assert bias_corrected_choice(y, p[[0, 0, 2]], list("abcdef"), 5).run == 2
 
 
 def test_among_equally_good_models_the_best_owes_its_lead_to_chance():
