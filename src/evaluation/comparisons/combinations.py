@@ -85,6 +85,12 @@ class Combinations:
         return list(zip(*(map(str, levels) for levels in self.factors.values()), strict=True))
 
     @property
+    def champion(self) -> int | None:
+        """Position of the champion; None where no Brier score is defined."""
+        undefined = np.full(len(self.cells), np.nan)
+        return champion(self.estimates.get("brier", undefined), self.estimates.get("auroc", undefined))
+
+    @property
     def shared(self) -> np.ndarray:
         """Whether every combination has an out-of-bag prediction for a recording, (n,)."""
         return np.isfinite(self.p_oob).all(axis=0)

@@ -27,7 +27,7 @@ def compare_all(combinations: Combinations, metrics: Iterable[str] | None = None
     Parameters
     ----------
     combinations : Combinations
-        Needs estimates of `brier` and `auroc`, which name the champion.
+        Without estimates of `brier` there is no champion; ties need `auroc`.
     metrics : iterable of str, optional
         Metrics to compare; by default all that have estimates. The confidence set and the winner's curse
         are of `brier` and `auroc` in any case.

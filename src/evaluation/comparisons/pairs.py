@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from src.evaluation.auc import auroc
-from src.evaluation.comparisons.combinations import Combinations, champion, name_cells
+from src.evaluation.comparisons.combinations import Combinations, name_cells
 from src.evaluation.comparisons.paired import (
     DELONG,
     INFLUENCE,
@@ -103,7 +103,7 @@ def against_champion(combinations: Combinations, values: Paired) -> tuple[list[d
     refused : list of dict
         Rows of `refusals`.
     """
-    best = champion(combinations.estimates["brier"], combinations.estimates["auroc"])
+    best = combinations.champion
     if best is None:
         return [], [refusal("pairs against champion", values.metric, "no Brier score is defined")]
     others = np.delete(np.arange(len(values.estimates)), best)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from src.evaluation.auc import auroc
-from src.evaluation.comparisons.combinations import Combinations, champion
+from src.evaluation.comparisons.combinations import Combinations
 from src.evaluation.comparisons.tables import refusal
 from src.evaluation.intervals import subject_draws
 from src.evaluation.metrics import brier
@@ -105,9 +105,8 @@ def winners_curse(combinations: Combinations) -> tuple[list[dict], list[dict]]:
     `oob` as its interval.
     """
     c = combinations
-    best = champion(c.estimates["brier"], c.estimates["auroc"])
-    reason = c.too_few() or ("no Brier score is defined" if best is None else "")
-    if reason:
+    best = c.champion
+    if reason := c.too_few() or ("no Brier score is defined" if best is None else ""):
         return [], [refusal("winner's curse", metric, reason) for metric in ("brier", "auroc")]
     seen = c.shared
     chosen = bias_corrected_choice(np.asarray(c.y)[seen], c.p_oob[:, seen], np.asarray(c.groups)[seen])
@@ -115,7 +114,7 @@ def winners_curse(combinations: Combinations) -> tuple[list[dict], list[dict]]:
         {
             "metric": metric,
             "run": best,
-            "oob": c.estimates[metric][best],
+            "oob": c.estimates[metric][best] if metric in c.estimates else np.nan,
             "run_pooled": chosen.run,
             "value": chosen.value[metric],
             "corrected": chosen.corrected[metric],

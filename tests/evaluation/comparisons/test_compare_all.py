@@ -27,9 +27,17 @@ def test_texts_are_plain_strings():
 
 
 def test_no_combination_gives_empty_tables():
-    tables = compare_all(table_of([], [0, 0, 1, 1], {"brier": [], "auroc": []}))
-    assert all(len(columns["metric"]) == 0 for name, columns in tables.items() if name != "refusals")
-    assert len(tables["refusals"]["reason"]) > 0
+    for estimates in ({"brier": [], "auroc": []}, {}):
+        tables = compare_all(table_of([], [0, 0, 1, 1], estimates))
+        assert all(len(columns["metric"]) == 0 for name, columns in tables.items() if name != "refusals")
+        assert "needs two combinations; there are 0" in tables["refusals"]["reason"]
+
+
+def test_without_brier_scores_there_is_no_champion():
+    c = simulated()
+    tables = compare_all(table_of(c.cells, c.y, {"auroc": c.estimates["auroc"]}, p_oob=c.p_oob))
+    assert "champion" not in tables["pairwise_comparisons"]["against"]
+    assert tables["winners_curse"]["run"].size == 0 and tables["confidence_set"]["run"].size == 24
 
 
 def test_keys_are_unique():
