@@ -242,7 +242,7 @@ class _Run:
     def original(self) -> dict[str, np.ndarray] | None:
         """Each model on everybody."""
         complete = np.isfinite(self.p).all() and self.counts is not None
-        return iteration_metrics(self.y, self.p, np.ones_like(self.p)) if complete else None
+        return iteration_metrics(self.y, self.p, np.ones(self.y.size)) if complete else None
 
     @cached_property
     def resamples(self) -> dict[str, np.ndarray]:

@@ -18,6 +18,8 @@ from src.evaluation.calibration import clipped_logit
 from src.evaluation.resampling import subject_index
 from src.evaluation.rows import ratio
 
+_BLOCK = 128  # iterations whose matrices fit a processor's cache
+
 
 def influence_se(influence: np.ndarray, subject_y: np.ndarray) -> np.ndarray:
     """Return the standard error over samples of subjects, the classes drawn separately.
@@ -88,17 +90,24 @@ def oob_influence(
     Asymptotic Statistics, section 5.3 (one-step estimators).
     """
     index, subject_y = subject_index(y, np.arange(len(y)) if groups is None else groups)
-    sets = _LeftOut(np.asarray(y), np.asarray(y_prob_all, dtype=np.float64), np.asarray(left_out), iterations)
-    seen = sets.member.any(axis=0)
-    n_subjects = np.unique(index[seen]).size
-    result = {}
-    for name in iterations:
-        if name not in _INFLUENCES:
-            continue
-        recording = _INFLUENCES[name](sets)
-        total = np.bincount(index[seen], recording[seen], minlength=subject_y.size)
-        ever = np.bincount(index[seen], minlength=subject_y.size) > 0
-        result[name] = np.where(ever, total * n_subjects / seen.sum(), np.nan)
+    names = [name for name in iterations if name in _INFLUENCES]
+    totals, times = np.zeros((2, len(names), len(y)))
+    for rows in np.array_split(np.arange(len(left_out)), -(-len(left_out) // _BLOCK)):
+        part = {name: iterations[name][rows] for name in names}
+        sets = _LeftOut(np.asarray(y), np.asarray(y_prob_all[rows], dtype=np.float64), left_out[rows], part)
+        for k, name in enumerate(names):
+            totals[k] += _INFLUENCES[name](sets)
+            times[k] += np.isfinite(part[name]) @ sets.w
+    return dict(zip(names, _by_subject(ratio(totals, times), index, subject_y.size), strict=True))
+
+
+def _by_subject(influence: np.ndarray, index: np.ndarray, n_subjects: int) -> np.ndarray:
+    """Add up the recordings of each subject, (k, n) to (k, n_subjects)."""
+    known = np.isfinite(influence)
+    result = np.full((len(influence), n_subjects), np.nan)
+    for row, values, seen in zip(result, influence, known, strict=True):
+        ever = np.unique(index[seen])
+        row[ever] = np.bincount(index[seen], values[seen])[ever] * ever.size / seen.sum()
     return result
 
 
@@ -150,16 +159,15 @@ class _LeftOut:
     def recalibration(self) -> _Recalibration:
         return _Recalibration.of(self)
 
-    def average(self, name: str, g: np.ndarray, scale: np.ndarray | float = 1.0) -> np.ndarray:
-        """Return scale times (g minus its class mean in the iteration), averaged over the iterations.
+    def add_up(self, name: str, g: np.ndarray, scale: np.ndarray | float = 1.0) -> np.ndarray:
+        """Return scale times (g minus its class mean in the iteration), added up over the iterations, (n,).
 
-        Averaged are those that left the recording out and in which the metric `name` is defined, (n,).
+        Iterations in which the metric `name` is undefined are left out.
         """
-        defined = np.isfinite(self.iterations[name])
-        s = np.where(defined, scale, 0.0)
+        s = np.where(np.isfinite(self.iterations[name]), scale, 0.0)
+        g = g if s.all() else np.where(s[:, None] != 0, g, 0.0)
         means = s[:, None] * np.nan_to_num(ratio(g @ self.classes, self.n_class))
-        means_of_own_class = (self.classes * (self.w.T @ means)).sum(axis=1)
-        return ratio(s @ np.where(defined[:, None], g, 0.0) - means_of_own_class, defined @ self.w)
+        return s @ g - (self.classes.T * (means.T @ self.w)).sum(axis=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,7 +247,7 @@ def _auroc(sets: _LeftOut) -> np.ndarray:
     over_controls = (r.controls_below + r.controls_up_to) / 2
     under_cases = n_cases - (r.cases_below + r.cases_up_to) / 2
     wins = ratio(np.where(r.case, over_controls, under_cases), n_controls * n_cases)
-    return sets.average("auroc", r.spread(np.nan_to_num(wins), sets.y.size), sets.n)
+    return sets.add_up("auroc", r.spread(np.nan_to_num(wins), sets.y.size), sets.n)
 
 
 def _auprc(sets: _LeftOut) -> np.ndarray:
@@ -256,48 +264,48 @@ def _auprc(sets: _LeftOut) -> np.ndarray:
     lowered = np.take_along_axis(np.cumsum(tp / positive**2, axis=1), r.last, axis=1)
     derivative = np.where(r.case, tp / positive + raised, -lowered)
     scale = ratio(sets.n, sets.n_class[:, 1])
-    return sets.average("auprc", r.spread(derivative, sets.y.size), scale)
+    return sets.add_up("auprc", r.spread(derivative, sets.y.size), scale)
 
 
 def _brier(sets: _LeftOut) -> np.ndarray:
-    return sets.average("brier", sets.losses)
+    return sets.add_up("brier", sets.losses)
 
 
 def _brier_scaled(sets: _LeftOut) -> np.ndarray:
     """Brier over the variance of the outcome, which is fixed with the prevalence."""
     share = ratio(sets.n_class[:, 1], sets.n)
-    return sets.average("brier_scaled", sets.losses, -ratio(np.ones(len(share)), share * (1 - share)))
+    return sets.add_up("brier_scaled", sets.losses, -ratio(np.ones(len(share)), share * (1 - share)))
 
 
 def _oe_ratio(sets: _LeftOut) -> np.ndarray:
     """Observed cases are fixed with the prevalence; only the expected ones move."""
     expected = sets.p.sum(axis=1)
-    return sets.average("oe_ratio", sets.p, -ratio(sets.n * sets.n_class[:, 1], expected**2))
+    return sets.add_up("oe_ratio", sets.p, -ratio(sets.n * sets.n_class[:, 1], expected**2))
 
 
 def _net_benefit(sets: _LeftOut, name: str, threshold: float) -> np.ndarray:
     gain = np.where(sets.y == 1, 1.0, -threshold / (1 - threshold))
-    return sets.average(name, sets.w * (gain * (sets.p >= threshold)))
+    return sets.add_up(name, sets.w * (gain * (sets.p >= threshold)))
 
 
 def _cal_intercept(sets: _LeftOut) -> np.ndarray:
     """Residuals over the information on the intercept."""
     mu = expit(sets.iterations["cal_intercept"][:, None] + sets.x)
     information = (sets.w * mu * (1 - mu)).sum(axis=1)
-    return sets.average("cal_intercept", sets.w * (sets.y - mu), ratio(sets.n, information))
+    return sets.add_up("cal_intercept", sets.w * (sets.y - mu), ratio(sets.n, information))
 
 
 def _cal_slope(sets: _LeftOut) -> np.ndarray:
     fit = sets.recalibration
-    return sets.average("cal_slope", fit.residuals * fit.centred, ratio(sets.n, fit.on_slope))
+    return sets.add_up("cal_slope", fit.residuals * fit.centred, ratio(sets.n, fit.on_slope))
 
 
 def _cal_intercept_joint(sets: _LeftOut) -> np.ndarray:
     """The height at the centre of the logits, less the way back from there to 0 along the slope."""
     fit = sets.recalibration
     back = fit.centre * ratio(sets.n, fit.on_slope)
-    height = sets.average("cal_intercept_joint", fit.residuals, ratio(sets.n, fit.on_height))
-    return height - sets.average("cal_intercept_joint", fit.residuals * fit.centred, back)
+    height = sets.add_up("cal_intercept_joint", fit.residuals, ratio(sets.n, fit.on_height))
+    return height - sets.add_up("cal_intercept_joint", fit.residuals * fit.centred, back)
 
 
 _INFLUENCES: dict[str, Callable[[_LeftOut], np.ndarray]] = {

@@ -113,7 +113,9 @@ def subject_draws(
     counts = np.empty((n_draws, subject_y.size))
     for label in np.unique(subject_y):
         members = np.flatnonzero(subject_y == label)
-        counts[:, members] = rng.multinomial(members.size, np.full(members.size, 1 / members.size), n_draws)
+        drawn = rng.integers(members.size, size=(n_draws, members.size), dtype=np.int32)
+        cells = drawn + members.size * np.arange(n_draws)[:, None]
+        counts[:, members] = np.bincount(cells.ravel(), minlength=cells.size).reshape(n_draws, -1)
     return counts[:, index]
 
 
