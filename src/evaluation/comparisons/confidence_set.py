@@ -46,7 +46,7 @@ def confidence_set(losses: np.ndarray, counts: np.ndarray) -> np.ndarray:
     Models are eliminated one after another, always the one that is worst in units of its standard error;
     the p value of a model is the largest of those of the tests up to its own. The set of size alpha holds the
     models with p > alpha. Models with identical losses are one model. Given the same draws, the p values are
-    those of `arch.bootstrap.MCS(..., block_size=1, method='max')`, which takes seconds for hundreds of models.
+    those of `arch.bootstrap.MCS(..., block_size=1, method='max')`, which is slow for many models.
 
     Parameters
     ----------
