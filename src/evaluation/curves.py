@@ -15,7 +15,7 @@ from src.evaluation.decision import (
     shift_prevalence,
     treat_all,
 )
-from src.evaluation.estimators import left_out_mask, pool
+from src.evaluation.estimators import Pooled, left_out_mask, pool
 from src.evaluation.resampling import check_labels
 from src.evaluation.rows import ratio
 
@@ -32,6 +32,7 @@ def all_curves(
     inbag_counts: np.ndarray | None,
     y_prob_apparent: np.ndarray | None,
     population_prevalence: float = POPULATION_PREVALENCE,
+    pooled: Pooled | None = None,
 ) -> dict[str, Table]:
     """Compute every curve of one run.
 
@@ -41,6 +42,8 @@ def all_curves(
         As in `src.evaluation.estimators.estimate_all`.
     population_prevalence : float
         Assumed share of cases in the population.
+    pooled : Pooled, optional
+        What `src.evaluation.estimators.pool` gives for these predictions, where it is known already.
 
     Returns
     -------
@@ -51,7 +54,7 @@ def all_curves(
     labels = check_labels(y)
     p = np.asarray(y_prob_all, dtype=np.float64)
     left_out = left_out_mask(p, inbag_counts)
-    mean = pool(p, left_out).mean
+    mean = (pooled or pool(p, left_out)).mean
     seen = np.isfinite(mean)
     single = {"oob_pooled": (labels[seen], mean[seen])}
     if y_prob_apparent is not None:

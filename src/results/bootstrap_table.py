@@ -13,6 +13,8 @@ from src import registry
 from src.results.safe_pickle import RejectedRun
 
 FACTORS = tuple(registry.FACTORS.values())
+IMPORTANCES = {"model": "feature_importance", "permutation": "permutation_importance"}
+"""Kind of importance -> key in the file."""
 MAX_CELLS = 20_000_000
 
 
@@ -36,6 +38,10 @@ class BootstrapTable:
         From the model trained on everybody.
     stored_auroc, stored_brier : ndarray of float64, shape (B,), or None
         The file's own values per iteration, to be held against recomputed ones.
+    features : tuple of str
+        What the classifier saw; empty where the file does not tell.
+    importances : dict of str to ndarray, shape (B, number of features)
+        Importance of each feature per iteration, by kind ('model', 'permutation'), as far as the file has it.
     factors : dict or None
         The four factors as the file has them.
     details : dict
@@ -53,6 +59,8 @@ class BootstrapTable:
     p_apparent: np.ndarray | None
     stored_auroc: np.ndarray | None
     stored_brier: np.ndarray | None
+    features: tuple[str, ...]
+    importances: dict[str, np.ndarray]
     factors: dict[str, str] | None
     details: Mapping[str, Any]
     foreign: bool
@@ -114,6 +122,7 @@ def normalise(results: Mapping[str, Any]) -> BootstrapTable:
     p_all[tested.iteration, tested.recording] = tested.p
     foreign = not all(isinstance(results.get(key), str) for key in ("cohort_hash", "resample_id"))
     codes, groups = _anonymous(y) if foreign else _own_codes(results, n)
+    features = _features(results)
     return BootstrapTable(
         y=y,
         codes=codes,
@@ -124,6 +133,8 @@ def normalise(results: Mapping[str, Any]) -> BootstrapTable:
         p_apparent=_apparent(results, n),
         stored_auroc=_stored(results, "auroc", tested.n_iterations),
         stored_brier=_stored(results, "brier", tested.n_iterations),
+        features=features,
+        importances=_importances(results, (tested.n_iterations, len(features))),
         factors=_factors(results),
         details={key: value for key, value in results.items() if not isinstance(value, list | np.ndarray)},
         foreign=foreign,
@@ -323,6 +334,20 @@ def _apparent(results: Mapping[str, Any], n: int) -> np.ndarray | None:
 def _stored(results: Mapping[str, Any], key: str, n_iterations: int) -> np.ndarray | None:
     values = _matrix(results, key, (n_iterations,))
     return None if values is None else values.astype(float)
+
+
+def _features(results: Mapping[str, Any]) -> tuple[str, ...]:
+    names = results.get("features") or []
+    if not isinstance(names, list) or not all(_is_code(name) for name in names):
+        raise RejectedRun("features is not a list of short texts")
+    if len(set(names)) != len(names):
+        raise RejectedRun("features has a name twice")
+    return tuple(names)
+
+
+def _importances(results: Mapping[str, Any], shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    found = {kind: _matrix(results, key, shape) for kind, key in IMPORTANCES.items()}
+    return {kind: values for kind, values in found.items() if values is not None}
 
 
 def _factors(results: Mapping[str, Any]) -> dict[str, str] | None:

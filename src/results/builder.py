@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 import pandas as pd
+import pyarrow as pa
 
 from src.results.database import CONFIG
 
 HERE = Path(__file__).parent
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class ResultsWriter:
-    """A results database being filled. Made by `new_results`.
+    """A results database being filled, in one transaction. Made by `new_results` or `reopened_results`.
 
     Attributes
     ----------
@@ -29,62 +30,66 @@ class ResultsWriter:
         self.connection = connection
         self.tables: dict[str, dict[str, str]] = {}
         rows = connection.execute(
-            "SELECT table_name, column_name, data_type FROM duckdb_columns() "
-            "WHERE table_name IN (SELECT table_name FROM duckdb_tables()) ORDER BY table_name, column_index"
+            "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = 'results' "
+            "AND table_name IN (SELECT table_name FROM duckdb_tables()) ORDER BY table_name, column_index"
         ).fetchall()
         for table, column, kind in rows:
             self.tables.setdefault(table, {})[column] = kind
 
-    def insert(self, table: str, rows: pd.DataFrame) -> None:
-        """Append a whole data frame to a table.
+    def insert(self, table: str, rows: pd.DataFrame | pa.Table) -> None:
+        """Append rows to a table.
 
         Parameters
         ----------
         table : str
             Name of a table in `schema.sql`.
-        rows : pandas.DataFrame
-            Columns by name, in any order; columns of the table that are absent become NULL. NaN becomes NULL.
+        rows : pandas.DataFrame or pyarrow.Table
+            Columns by name, in any order; columns of the table that are absent become NULL. NaN in a data
+            frame becomes NULL.
 
         Raises
         ------
         ValueError
-            If the frame has a column the table lacks.
+            If there is a column the table lacks.
         """
+        if isinstance(rows, pd.DataFrame):
+            rows = pa.Table.from_pandas(rows, preserve_index=False)
         columns = self.tables[table]
-        unknown = [name for name in rows.columns if name not in columns]
+        unknown = [name for name in rows.column_names if name not in columns]
         if unknown:
             raise ValueError(
                 f"Table {table} has no column {', '.join(unknown)}; it has {', '.join(columns)}."
             )
-        if rows.empty:
+        if not len(rows):
             return
         self.connection.register("incoming", rows)
         try:
-            values = ", ".join(_value(name, kind) for name, kind in columns.items() if name in rows.columns)
-            names = ", ".join(f'"{name}"' for name in columns if name in rows.columns)
-            self.connection.execute(f"INSERT INTO {table} ({names}) SELECT {values} FROM incoming")
+            names = [name for name in columns if name in rows.column_names]
+            values = ", ".join(f'"{name}"::{columns[name]}' for name in names)
+            into = ", ".join(f'"{name}"' for name in names)
+            self.connection.execute(f"INSERT INTO {table} ({into}) SELECT {values} FROM incoming")
         finally:
             self.connection.unregister("incoming")
 
-    def delete_run(self, run_id: str) -> None:
-        """Delete a run's rows from every table that has the column `run_id`."""
+    def clear(self, tables: Iterable[str]) -> None:
+        """Delete all rows of these tables."""
+        for table in tables:
+            self.connection.execute(f"DELETE FROM {table}")
+
+    def delete_runs(self, run_ids: Iterable[str]) -> None:
+        """Delete the runs' rows from every table that has the column `run_id`."""
+        ids = list(run_ids)
         for table, columns in self.tables.items():
-            if "run_id" in columns:
-                self.connection.execute(f"DELETE FROM {table} WHERE run_id = ?", [run_id])
-
-
-def _value(name: str, kind: str) -> str:
-    """SQL that reads one column of the frame; NaN becomes NULL, or it would compare as the largest number."""
-    if kind in ("DOUBLE", "FLOAT"):
-        return f'CASE WHEN isnan("{name}"::DOUBLE) THEN NULL ELSE "{name}"::DOUBLE END'
-    return f'"{name}"::{kind}'
+            if ids and "run_id" in columns:
+                self.connection.execute(f"DELETE FROM {table} WHERE run_id IN (SELECT unnest(?))", [ids])
 
 
 @contextmanager
 def new_results(path: Path) -> Iterator[ResultsWriter]:
     """Create an empty results database and open it for writing.
 
-    The file is readable by DuckDB 1.2 and later. It is closed and checkpointed on leaving.
+    The file is readable by DuckDB 1.2 and later. Leaving without an exception commits what was written and
+    closes the file.
 
     Parameters
     ----------
@@ -95,32 +100,48 @@ def new_results(path: Path) -> Iterator[ResultsWriter]:
     ------
     ResultsWriter
     """
+    with _attached(path, "(STORAGE_VERSION 'v1.2.0')") as connection:
+        connection.execute((HERE / "schema.sql").read_text(encoding="utf-8"))
+        _comment_like_first(connection, "duckdb_tables()", "table_name")
+        for statement in _views_in_order():
+            connection.execute(statement)
+        _comment_like_first(connection, "duckdb_views()", "view_name")
+        yield ResultsWriter(connection)
+
+
+@contextmanager
+def reopened_results(path: Path) -> Iterator[ResultsWriter]:
+    """Open a results database of this very schema for writing; otherwise as `new_results`."""
+    with _attached(path, "") as connection:
+        yield ResultsWriter(connection)
+
+
+@contextmanager
+def _attached(path: Path, options: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The file as the default database of a connection, inside one transaction: one write to the disk."""
     with duckdb.connect(":memory:", config=CONFIG) as connection:
         quoted = str(path).replace("'", "''")
-        connection.execute(f"ATTACH '{quoted}' AS results (STORAGE_VERSION 'v1.2.0')")
+        connection.execute(f"ATTACH '{quoted}' AS results {options}")
         connection.execute("USE results")
-        connection.execute("BEGIN")  # one write to the disk, not one per statement
-        connection.execute((HERE / "schema.sql").read_text(encoding="utf-8"))
-        for view in _views_in_order():
-            connection.execute(view)
-        _comment_views(connection)
+        connection.execute("BEGIN")
+        yield connection
         connection.execute("COMMIT")
-        yield ResultsWriter(connection)
         connection.execute("USE memory")
         connection.execute("DETACH results")
 
 
-def _comment_views(connection: duckdb.DuckDBPyConnection) -> None:
-    """Give a column of a view without a comment that of the first table with a column of its name."""
+def _comment_like_first(connection: duckdb.DuckDBPyConnection, relations: str, name: str) -> None:
+    """Give a column without a comment that of the first table with a column of its name."""
     rows = connection.execute(
-        "SELECT v.table_name, v.column_name, min_by(t.comment, t.table_oid) "
-        "FROM duckdb_columns() AS v JOIN duckdb_columns() AS t USING (column_name) "
-        "WHERE v.table_name IN (SELECT view_name FROM duckdb_views() WHERE NOT internal) "
-        "AND t.table_name IN (SELECT table_name FROM duckdb_tables()) AND v.comment IS NULL GROUP BY ALL"
+        "SELECT bare.table_name, bare.column_name, min_by(told.comment, told.table_oid) "
+        "FROM duckdb_columns() AS bare JOIN duckdb_columns() AS told USING (database_name, column_name) "
+        f"WHERE bare.table_name IN (SELECT {name} FROM {relations} WHERE NOT internal) "
+        "AND told.table_name IN (SELECT table_name FROM duckdb_tables()) "
+        "AND bare.comment IS NULL AND told.comment IS NOT NULL GROUP BY ALL"
     ).fetchall()
-    for view, column, comment in rows:
+    for relation, column, comment in rows:
         quoted = comment.replace("'", "''")
-        connection.execute(f"COMMENT ON COLUMN {view}.\"{column}\" IS '{quoted}'")
+        connection.execute(f"COMMENT ON COLUMN {relation}.\"{column}\" IS '{quoted}'")
 
 
 def _views_in_order() -> list[str]:

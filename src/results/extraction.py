@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -16,14 +18,21 @@ import pandas as pd
 
 from src.evaluation.decision import POPULATION_PREVALENCE
 from src.registry import Registry, load_registry
-from src.results.builder import SCHEMA_VERSION, new_results
+from src.results.builder import SCHEMA_VERSION, ResultsWriter, new_results, reopened_results
 from src.results.checks import failed_checks
+from src.results.comparing import write_comparisons
 from src.results.coverage import coverage_rows
+from src.results.headlines import write_headlines
+from src.results.previous import Previous, evaluation_code, read_previous
 from src.results.publishing import new_version
 from src.results.run_collection import Collection, Included, collect_runs
+from src.results.run_evaluation import Identity, identify_file
+from src.results.safe_pickle import RejectedRun
 from src.results.selection import Exclusion, Selection, rejected_lines, select
 from src.results.stage_collection import StageFacts, collect_stages
 from src.results.stores import Store, open_store
+from src.results.workers import Workers
+from src.tracking import StoredRun
 
 _LINKS = ("outlier_run_id", "imputation_run_id", "featurization_run_id")
 
@@ -44,6 +53,8 @@ class Summary:
         Of the runs in it.
     n_combinations, n_baselines : int
         Runs in it.
+    n_taken_over : int
+        Those of them that were not evaluated again.
     excluded : list of Exclusion
         Runs of the store that are not, with reasons.
     coverage : dict of str to int
@@ -58,6 +69,7 @@ class Summary:
     source: str
     n_combinations: int
     n_baselines: int
+    n_taken_over: int
     excluded: list[Exclusion]
     coverage: dict[str, int]
     warnings: list[str]
@@ -68,12 +80,17 @@ class Summary:
         """Runs that would be in the database but for what is wrong with them."""
         return sum(exclusion.reason == "rejected" for exclusion in self.excluded)
 
+    @property
+    def _n_evaluated(self) -> int:
+        return self.n_combinations + self.n_baselines - self.n_taken_over
+
     def text(self) -> str:
         """The summary for people, a few lines."""
         reasons = Counter(exclusion.reason for exclusion in self.excluded)
         lines = [
             f"{self.path}: {self.n_combinations} combinations, {self.n_baselines} baselines, "
             f"source {self.source}, cohort {self.cohort_hash}, {self.seconds:.1f} s",
+            f"evaluated: {self._n_evaluated} runs, taken over: {self.n_taken_over}",
             f"coverage: {_counted(self.coverage)}",
             f"runs left out: {_counted(reasons) or 'none'}",
         ]
@@ -88,10 +105,13 @@ def extract(
     cohort: str | None = None,
     sweep: str | None = None,
     progress: bool = True,
+    rebuild: bool = False,
 ) -> Summary:
     """Build the results database from a store of runs.
 
-    The database appears under its name only when it is complete and has passed its data tests.
+    The database appears under its name only when it is complete and has passed its data tests. Rows of runs
+    that the database now in its place was built from, by the same code and from the same files, are taken
+    over; what rests on all runs together is always computed.
 
     Parameters
     ----------
@@ -103,6 +123,8 @@ def extract(
         As in `src.results.selection.select`.
     progress : bool
         Whether to show a progress bar.
+    rebuild : bool
+        Whether to evaluate every run, whatever is there already.
 
     Returns
     -------
@@ -112,33 +134,42 @@ def extract(
     ------
     SelectionError, TrackingError, PublishingError
         If there is nothing to extract, no store, or no place for the database.
+    WorkerDiedError
+        If a process that evaluates runs is killed.
     ExtractionError
         If no run can be used, sources are mixed, or the data tests fail.
     """
     started = time.perf_counter()
     registry = load_registry()
     store = open_store(tracking_uri, artifact_root)
-    selection = select(store, registry, cohort, sweep)
-    with new_version(db_path) as draft, new_results(draft) as writer:
-        collection = collect_runs(store, selection, writer, progress)
-        source = _one_source(collection, selection)
-        stages = collect_stages(store, registry, selection.cohort_hash, collection, writer)
-        excluded = [*selection.excluded, *collection.excluded, *stages.excluded.values()]
-        coverage = _coverage(selection, collection)
-        twins = _twins(collection)
-        tables = {
-            "provenance": [_provenance(store, selection, collection, stages, source)],
-            "runs": [_run_row(run, stages) for run in collection.included],
-            "essential_metrics": _essential(collection, "combination"),
-            "baseline_metrics": _essential(collection, "baseline") + _no_ages(collection),
-            "identical_predictions": [{"run_id_a": a, "run_id_b": b} for a, b in twins],
-            "excluded_runs": [asdict(exclusion) for exclusion in excluded],
-            "coverage": coverage,
-        }
-        for name, rows in (tables | _dictionaries(registry)).items():
-            writer.insert(name, pd.DataFrame(rows))
-        if broken := failed_checks(writer.connection):
-            raise ExtractionError("the new database fails its data tests: " + "; ".join(broken))
+    code = evaluation_code()
+    with new_version(db_path) as draft, Workers() as workers:
+        previous = Previous() if rebuild else read_previous(db_path, code)
+        selection = select(store, registry, partial(_identified, previous, workers), cohort, sweep)
+        previous = previous.of(selection.cohort_hash, selection.resample_id)
+        with _opened(draft, db_path, previous) as writer:
+            collection = collect_runs(store, selection, writer, previous, workers, progress)
+            source = _one_source(collection, selection)
+            stages = collect_stages(store, registry, selection.cohort_hash, collection, writer, previous)
+            excluded = [*selection.excluded, *collection.excluded, *stages.excluded.values()]
+            coverage = _coverage(selection, collection)
+            twins = _twins(collection)
+            facts = [{"run_id": run.run.run_id} | asdict(run.facts) for run in collection.included]
+            tables = {
+                "provenance": [_provenance(store, selection, collection, stages, source, code)],
+                "runs": [_run_row(run, stages) for run in collection.included],
+                "run_files": facts,
+                "identical_predictions": [{"run_id_a": a, "run_id_b": b} for a, b in twins],
+                "excluded_runs": [asdict(exclusion) for exclusion in excluded],
+                "coverage": coverage,
+            }
+            for name, rows in (tables | _dictionaries(registry)).items():
+                writer.clear([name])
+                writer.insert(name, pd.DataFrame(rows))
+            write_headlines(writer, _no_ages(collection))
+            write_comparisons(writer, registry)
+            if broken := failed_checks(writer.connection):
+                raise ExtractionError("the new database fails its data tests: " + "; ".join(broken))
     kinds = Counter(run.candidate.kind for run in collection.included)
     return Summary(
         path=db_path,
@@ -147,11 +178,33 @@ def extract(
         source=source,
         n_combinations=kinds["combination"],
         n_baselines=kinds["baseline"],
+        n_taken_over=collection.n_taken_over,
         excluded=excluded,
         coverage=dict(Counter(row["status"] for row in coverage)),
         warnings=[f"runs {a} and {b} have identical predictions" for a, b in twins],
         seconds=time.perf_counter() - started,
     )
+
+
+@contextmanager
+def _opened(draft: Path, old: Path, previous: Previous) -> Iterator[ResultsWriter]:
+    """The new database: a copy of the old one where something in it can be taken over."""
+    if not previous.runs:
+        with new_results(draft) as writer:
+            yield writer
+        return
+    shutil.copyfile(old, draft)
+    with reopened_results(draft) as writer:
+        yield writer
+
+
+def _identified(
+    previous: Previous, workers: Workers, files: Sequence[tuple[StoredRun, Path]]
+) -> list[Identity | RejectedRun]:
+    """What files are about: as it is known from the last extraction, or read."""
+    known = {run.run_id: previous.identity(run.run_id, path) for run, path in files}
+    read = workers.map(identify_file, [path for run, path in files if known[run.run_id] is None])
+    return [known[run.run_id] or next(read) for run, _ in files]
 
 
 def _counted(numbers: Mapping[str, int]) -> str:
@@ -178,13 +231,12 @@ def _coverage(selection: Selection, collection: Collection) -> list[dict[str, An
 
 
 def _provenance(
-    store: Store, selection: Selection, collection: Collection, stages: StageFacts, source: str
+    store: Store, selection: Selection, collection: Collection, stages: StageFacts, source: str, code: str
 ) -> dict[str, Any]:
-    newest = max(collection.included, key=lambda run: run.run.start_time)
-    n_labelled = len(newest.y)
-    n_cases = int(newest.y.sum())
-    n_unlabelled = len(stages.recordings - set(newest.codes)) if stages.recordings else None
-    versions = newest.details.get("versions")
+    newest = max(collection.included, key=lambda run: (run.run.start_time, run.run.run_id))
+    facts = newest.facts
+    n_labelled = facts.n_cases + facts.n_controls
+    n_unlabelled = stages.n_recordings - n_labelled if stages.n_recordings else None
     return {
         "schema_version": SCHEMA_VERSION,
         "created_at": datetime.now(UTC).replace(tzinfo=None),
@@ -192,58 +244,44 @@ def _provenance(
         "unit": newest.fact("unit"),
         "cohort_hash": selection.cohort_hash,
         "resample_id": selection.resample_id,
-        "n_subjects": newest.n_subjects,
+        "n_subjects": facts.n_subjects,
         "n_recordings": n_labelled + (n_unlabelled or 0),
-        "n_cases": n_cases,
-        "n_controls": n_labelled - n_cases,
+        "n_cases": facts.n_cases,
+        "n_controls": facts.n_controls,
         "n_unlabelled": n_unlabelled,
-        "n_iterations": newest.n_iterations,
-        "seed": _whole(newest.details.get("seed")),
+        "n_iterations": facts.n_iterations,
+        "seed": facts.seed,
         "fit_on": newest.fact("fit_on"),
         "code_commit": _joined(run.fact("code_commit") for run in collection.included),
-        "package_versions": json.dumps(versions) if isinstance(versions, dict) else None,
+        "evaluation_code": code,
+        "package_versions": facts.package_versions,
         "tracking_store": store.kind,
         "sweep_id": selection.sweep.sweep_id if selection.sweep else None,
-        "prevalence_study": n_cases / n_labelled,
+        "prevalence_study": facts.n_cases / n_labelled,
         "prevalence_population": POPULATION_PREVALENCE,
         "foreign": newest.candidate.foreign,
     }
 
 
 def _run_row(included: Included, stages: StageFacts) -> dict[str, Any]:
-    run = included.run
+    run, facts = included.run, included.facts
     links = {name: run.tags.get(name) for name in _LINKS}
     return {
         "run_id": run.run_id,
         "run_name": run.run_name,
         **included.candidate.factors,
         "kind": included.candidate.kind,
-        "n_iterations": included.n_iterations,
-        "n_subjects": included.n_subjects,
-        "seed": _whole(included.details.get("seed")),
+        "n_iterations": facts.n_iterations,
+        "n_subjects": facts.n_subjects,
+        "seed": facts.seed,
         "fit_on": included.fact("fit_on"),
         "started_at": pd.Timestamp(run.start_time, unit="ms"),
         "duration_s": (run.end_time - run.start_time) / 1000 if run.end_time else None,
-        "fit_seconds": _number(included.details.get("fit_seconds")),
-        "n_unusable": stages.n_unusable.get(links["imputation_run_id"] or ""),
+        "fit_seconds": facts.fit_seconds,
+        "n_unusable": stages.n_unusable(links["imputation_run_id"]),
         **links,
         "code_commit": included.fact("code_commit"),
     }
-
-
-def _essential(collection: Collection, kind: str) -> list[dict[str, Any]]:
-    return [
-        {
-            "run_id": run.run.run_id,
-            **run.candidate.factors,
-            **run.essential,
-            "n_iterations": run.n_iterations,
-            "n_subjects": run.n_subjects,
-            "n_cases": int(run.y.sum()),
-        }
-        for run in collection.included
-        if run.candidate.kind == kind
-    ]
 
 
 def _no_ages(collection: Collection) -> list[dict[str, Any]]:
@@ -264,16 +302,8 @@ def _twins(collection: Collection) -> list[tuple[str, str]]:
     """Pairs of runs whose left-out probabilities are the same to the last bit."""
     groups: dict[str, list[str]] = {}
     for run in collection.included:
-        groups.setdefault(run.predictions, []).append(run.run.run_id)
+        groups.setdefault(run.facts.predictions_digest, []).append(run.run.run_id)
     return [pair for group in groups.values() for pair in combinations(sorted(group), 2)]
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and abs(value) < 2**63 else None
-
-
-def _number(value: object) -> float | None:
-    return value if isinstance(value, float) else None
 
 
 def _joined(values: Iterable[Any]) -> str | None:

@@ -1,24 +1,24 @@
-"""Reading the chosen runs one after the other and writing their rows."""
+"""Taking over or evaluating the chosen runs, and writing their rows."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from hashlib import blake2b
-from typing import Any
+from pathlib import Path
 
-import numpy as np
-import pandas as pd
+import pyarrow as pa
 from tqdm import tqdm
 
-from src.results.bootstrap_pickle import FILE_NAME, load
-from src.results.bootstrap_table import BootstrapTable, normalise
+from src.results.bootstrap_pickle import FILE_NAME
 from src.results.builder import ResultsWriter
-from src.results.run_tables import essential_row, run_tables
+from src.results.columns import stacked, with_constant
+from src.results.previous import Previous
+from src.results.run_evaluation import Evaluated, evaluate_file
+from src.results.run_facts import RunFacts
 from src.results.safe_pickle import RejectedRun
-from src.results.selection import Candidate, Exclusion, Selection
+from src.results.selection import Candidate, Exclusion, Selection, exclusion
 from src.results.stores import Store, read_artifact
+from src.results.workers import Workers, attempt
 from src.tracking import StoredRun
 
 SOURCES = ("synthetic", "measured", "unstated")
@@ -27,65 +27,56 @@ _RUNS_PER_INSERT = 25
 
 @dataclass(frozen=True, eq=False)
 class Included:
-    """What is remembered of a run after its rows are written.
-
-    Attributes
-    ----------
-    candidate : Candidate
-    source : str
-        Where its recordings come from.
-    subjects, predictions : str
-        Digests of recordings, subjects, outcomes and left-out sets; of the left-out probabilities.
-    y : ndarray, shape (n,)
-    codes : tuple of n str
-        Recordings.
-    n_subjects, n_iterations : int
-    essential : dict
-        Columns of essential_metrics.
-    details : mapping
-        What its file says about itself.
-    """
+    """A run whose rows are in the database: what the store and its file say about it."""
 
     candidate: Candidate
-    source: str
-    subjects: str
-    predictions: str
-    y: np.ndarray
-    codes: tuple[str, ...]
-    n_subjects: int
-    n_iterations: int
-    essential: dict[str, Any]
-    details: Mapping[str, Any]
+    facts: RunFacts
 
     @property
     def run(self) -> StoredRun:
         """The run in the store."""
         return self.candidate.run
 
+    @property
+    def source(self) -> str:
+        """Where its recordings come from."""
+        return self.run.tags.get("source") or self.facts.source or "unstated"
+
     def fact(self, name: str) -> str | None:
         """A tag of the run, or what its file says; None if neither says anything that can be shown."""
-        value = self.run.tags.get(name) or self.details.get(name)
-        return value if isinstance(value, str) and value.isprintable() else None
+        value = self.run.tags.get(name) or getattr(self.facts, name)
+        return value if value and value.isprintable() else None
 
 
 @dataclass
 class Collection:
     """The runs that went in, and those that did not.
 
-    `no_ages` holds baseline runs without results, `rejected` the reason why a combination has no usable run.
+    `no_ages` holds baseline runs without results, `rejected` the reason why a combination has no usable run,
+    `classified` the codes of the recordings, which are those of every run.
     """
 
     included: list[Included] = field(default_factory=list)
     no_ages: list[Candidate] = field(default_factory=list)
     excluded: list[Exclusion] = field(default_factory=list)
     rejected: dict[tuple[str, ...], str] = field(default_factory=dict)
+    n_taken_over: int = 0
+    classified: list[str] = field(default_factory=list)
 
-    def exclude(self, run: StoredRun, reason: str, detail: str) -> None:
+    def reject(self, candidate: Candidate, why: str) -> None:
         """Note a run that stays out."""
-        self.excluded.append(Exclusion(run.run_id, run.run_name, reason, detail))
+        self.excluded.append(exclusion(candidate.run, "rejected", why))
+        self.rejected[candidate.cell] = why
 
 
-def collect_runs(store: Store, selection: Selection, writer: ResultsWriter, progress: bool) -> Collection:
+def collect_runs(
+    store: Store,
+    selection: Selection,
+    writer: ResultsWriter,
+    previous: Previous,
+    workers: Workers,
+    progress: bool,
+) -> Collection:
     """Read, check and write the runs of a selection.
 
     Parameters
@@ -93,6 +84,10 @@ def collect_runs(store: Store, selection: Selection, writer: ResultsWriter, prog
     store : Store
     selection : Selection
     writer : ResultsWriter
+        Of an empty database, or of the one that `previous` describes.
+    previous : Previous
+        Runs that need not be evaluated again.
+    workers : Workers
     progress : bool
         Whether to show a progress bar.
 
@@ -100,97 +95,126 @@ def collect_runs(store: Store, selection: Selection, writer: ResultsWriter, prog
     -------
     Collection
     """
-    collection = Collection()
-    essential = writer.tables["essential_metrics"]
-    waiting: dict[str, list[pd.DataFrame]] = defaultdict(list)
-    bar = tqdm(selection.finished.values(), "extracting runs", disable=None if progress else True, unit="run")
-    for number, candidates in enumerate(bar, start=1):
-        for name, rows in _first_sound(store, selection, candidates, essential, collection).items():
-            waiting[name].append(rows)
-        if number % _RUNS_PER_INSERT == 0:
-            _flush(writer, waiting)
-    _flush(writer, waiting)
-    _remove_odd_ones(collection, writer)
-    return collection
+    collector = _Collector(store, selection, writer, previous)
+    open_ = [left for candidates in selection.finished.values() if (left := collector.settle(candidates))]
+    writer.delete_runs(previous.runs.keys() & {candidates[0].run.run_id for candidates, _ in open_})
+    bar = tqdm(open_, "evaluating runs", disable=None if progress else True, unit="run")
+    results = workers.map(evaluate_file, [path for _, path in open_])
+    for (candidates, _), result in zip(bar, results, strict=True):
+        collector.take(candidates, result)
+    collector.finish()
+    return collector.collection
 
 
-def _first_sound(
-    store: Store,
-    selection: Selection,
-    candidates: list[Candidate],
-    essential: Mapping[str, str],
-    collection: Collection,
-) -> dict[str, pd.DataFrame]:
-    """Rows of the newest run that can be used; what is older is superseded."""
-    for position, candidate in enumerate(candidates):
-        run, frames = candidate.run, dict[str, pd.DataFrame]()
-        if candidate.kind == "baseline" and run.tags.get("reason"):
-            collection.no_ages.append(candidate)
-        else:
+class _Collector:
+    """Goes through the candidates of every combination, newest first, until one can be used."""
+
+    def __init__(self, store: Store, selection: Selection, writer: ResultsWriter, previous: Previous) -> None:
+        self.store = store
+        self.selection = selection
+        self.writer = writer
+        self.previous = previous
+        self.collection = Collection()
+        self._waiting: dict[str, list[pa.Table]] = defaultdict(list)
+        self._n_waiting = 0
+
+    def settle(self, candidates: list[Candidate]) -> tuple[list[Candidate], Path] | None:
+        """Settle what needs no evaluation.
+
+        Returns
+        -------
+        tuple or None
+            Candidates the first of which has to be evaluated, and its file; None where all is settled.
+        """
+        for position, candidate in enumerate(candidates):
             try:
-                included, frames = _read(store, selection, candidate, essential)
+                path = self._file_to_evaluate(candidate)
             except RejectedRun as error:
-                collection.exclude(run, "rejected", str(error))
-                collection.rejected[candidate.cell] = str(error)
+                self.collection.reject(candidate, str(error))
                 continue
-            collection.included.append(included)
-        collection.rejected.pop(candidate.cell, None)
-        for older in candidates[position + 1 :]:
-            collection.exclude(older.run, "superseded", f"by run {run.run_id}")
-        return {name: rows.assign(run_id=run.run_id) for name, rows in frames.items()}
-    return {}
+            if path is not None:
+                return candidates[position:], path
+            self._supersede(candidates[position:])
+            break
+        return None
 
+    def take(self, candidates: list[Candidate], result: Evaluated | RejectedRun) -> None:
+        """Write what became of the first candidate, or try those after it."""
+        try:
+            if isinstance(result, RejectedRun):
+                raise result
+            self._include(candidates[0], result.facts)
+        except RejectedRun as error:
+            self.collection.reject(candidates[0], str(error))
+            if left := self.settle(candidates[1:]):
+                self.writer.delete_runs(self.previous.runs.keys() & {left[0][0].run.run_id})
+                self.take(left[0], attempt(evaluate_file, left[1]))
+            return
+        for name, rows in result.tables.items():
+            self._waiting[name].append(with_constant(rows, "run_id", candidates[0].run.run_id))
+        self._n_waiting += 1
+        if self._n_waiting == _RUNS_PER_INSERT:
+            self._flush()
+        self._supersede(candidates)
 
-def _read(
-    store: Store, selection: Selection, candidate: Candidate, essential: Mapping[str, str]
-) -> tuple[Included, dict[str, pd.DataFrame]]:
-    table = normalise(load(read_artifact(store.artifacts(candidate.run), FILE_NAME)))
-    if (table.cohort_hash, table.resample_id) != (selection.cohort_hash, selection.resample_id):
-        raise RejectedRun("the cohort hash or resample id in its file is not that of its tags")
-    frames = run_tables(table)
-    included = Included(
-        candidate=candidate,
-        source=_source(candidate.run, table),
-        subjects=_digest(np.array(table.codes), np.array(table.groups), table.y, table.left_out),
-        predictions=_digest(table.p_all[table.left_out]),
-        y=table.y,
-        codes=table.codes,
-        n_subjects=len(set(table.groups)),
-        n_iterations=table.n_iterations,
-        essential=essential_row(frames["metric_estimates"], essential),
-        details=table.details,
-    )
-    return included, frames
+    def finish(self) -> None:
+        """Write what waits, and delete the rows of what is not in the collection."""
+        self._flush()
+        self._remove_odd_ones()
+        included = {run.run.run_id for run in self.collection.included}
+        self.writer.delete_runs(self.previous.runs.keys() - included)
+        rows = self.writer.connection.execute(
+            "SELECT DISTINCT recording_code FROM predictions ORDER BY recording_code"
+        ).fetchall()
+        self.collection.classified = [code for (code,) in rows]
 
+    def _file_to_evaluate(self, candidate: Candidate) -> Path | None:
+        """The candidate's file; None where there is nothing to evaluate."""
+        if candidate.kind == "baseline" and candidate.run.tags.get("reason"):
+            self.collection.no_ages.append(candidate)
+            return None
+        path = read_artifact(self.store.artifacts(candidate.run), FILE_NAME)
+        facts = self.previous.unchanged(candidate.run.run_id, path)
+        if facts is None:
+            return path
+        self._include(candidate, facts)
+        self.collection.n_taken_over += 1
+        return None
 
-def _source(run: StoredRun, table: BootstrapTable) -> str:
-    told = {str(text) for text in (run.tags.get("source"), table.details.get("source")) if text}
-    if len(told) > 1 or not told <= set(SOURCES):
-        raise RejectedRun(f"its source is {' and '.join(sorted(told))}; expected one of {', '.join(SOURCES)}")
-    return told.pop() if told else "unstated"
+    def _include(self, candidate: Candidate, facts: RunFacts) -> None:
+        chosen = self.selection
+        if (facts.cohort_hash, facts.resample_id) != (chosen.cohort_hash, chosen.resample_id):
+            raise RejectedRun("the cohort hash or resample id in its file is not that of its tags")
+        told = {text for text in (candidate.run.tags.get("source"), facts.source) if text}
+        if len(told) > 1 or not told <= set(SOURCES):
+            raise RejectedRun(
+                f"its source is {' and '.join(sorted(told))}; expected one of {', '.join(SOURCES)}"
+            )
+        self.collection.included.append(Included(candidate, facts))
 
+    def _supersede(self, candidates: list[Candidate]) -> None:
+        """The first is settled; what is older is superseded."""
+        newest, *older = candidates
+        self.collection.rejected.pop(newest.cell, None)
+        for candidate in older:
+            self.collection.excluded.append(
+                exclusion(candidate.run, "superseded", f"by run {newest.run.run_id}")
+            )
 
-def _flush(writer: ResultsWriter, waiting: dict[str, list[pd.DataFrame]]) -> None:
-    for name, frames in waiting.items():
-        writer.insert(name, pd.concat(frames, ignore_index=True))
-    waiting.clear()
+    def _flush(self) -> None:
+        for name, tables in self._waiting.items():
+            self.writer.insert(name, stacked(tables))
+        self._waiting.clear()
+        self._n_waiting = 0
 
-
-def _remove_odd_ones(collection: Collection, writer: ResultsWriter) -> None:
-    """Take out runs whose subjects, outcomes or resamples differ from those of most runs."""
-    number = Counter(run.subjects for run in collection.included)
-    odd = [run for run in collection.included if run.subjects != number.most_common(1)[0][0]]
-    for run in odd:
-        why = "its subjects, outcomes or left-out sets are not those of the other runs"
-        collection.included.remove(run)
-        collection.exclude(run.run, "rejected", why)
-        collection.rejected[run.candidate.cell] = why
-        writer.delete_run(run.run.run_id)
-
-
-def _digest(*arrays: np.ndarray) -> str:
-    digest = blake2b(digest_size=16)
-    for array in arrays:
-        digest.update(f"{array.shape} {array.dtype.str}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+    def _remove_odd_ones(self) -> None:
+        """Take out runs whose subjects, outcomes or resamples differ from those of most runs."""
+        included = self.collection.included
+        number = Counter(run.facts.subjects_digest for run in included)
+        odd = [run for run in included if run.facts.subjects_digest != number.most_common(1)[0][0]]
+        for run in odd:
+            included.remove(run)
+            self.collection.reject(
+                run.candidate, "its subjects, outcomes or left-out sets are not those of the other runs"
+            )
+        self.writer.delete_runs(run.run.run_id for run in odd)

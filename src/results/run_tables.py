@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import fields
 
 import numpy as np
-import pandas as pd
 
-from src.evaluation.curves import all_curves
-from src.evaluation.estimators import estimate_all, pool
+from src.evaluation.curves import Table, all_curves
+from src.evaluation.estimators import Estimate, RunEvaluation, evaluate_run
+from src.evaluation.importance import importance_table
+from src.evaluation.instability import instability_tables
 from src.evaluation.intervals import IntervalError
-from src.evaluation.metrics import iteration_metrics
 from src.evaluation.resampling import EvaluationError
+from src.evaluation.selective import entropies, retention_curve
 from src.results.bootstrap_table import BootstrapTable
 from src.results.safe_pickle import RejectedRun
 
 TOLERANCE = {False: 1e-6, True: 1e-4}
 """Largest difference of a stored value from the recomputed one; True: file of another program."""
 
-_INTERVALS = {"_lo": "sampling_lo", "_hi": "sampling_hi", "_refit_lo": "refit_lo", "_refit_hi": "refit_hi"}
 
-
-def run_tables(table: BootstrapTable) -> dict[str, pd.DataFrame]:
+def run_tables(table: BootstrapTable) -> dict[str, Table]:
     """Compute everything the database holds about one run's predictions.
 
     Parameters
@@ -32,8 +30,8 @@ def run_tables(table: BootstrapTable) -> dict[str, pd.DataFrame]:
 
     Returns
     -------
-    dict of str to DataFrame
-        Table name to rows, without the column `run_id`.
+    dict of str to table
+        Table name to columns, without the column `run_id`; NaN and empty text where undefined.
 
     Raises
     ------
@@ -44,39 +42,32 @@ def run_tables(table: BootstrapTable) -> dict[str, pd.DataFrame]:
     seen = table.left_out.any(axis=0)
     if len(np.unique(table.y[seen])) < 2:
         raise RejectedRun("the iterations left out recordings of one class only")
-    # Which recordings were left out is all that is read from the counts; other programs store no more.
-    counts = (~table.left_out).astype(np.uint8)
+    counts = _counts(table)
     try:
-        iterations = iteration_metrics(table.y, table.p_all, table.left_out)
-        _check_stored(table, iterations)
-        estimates = estimate_all(table.y, table.p_all, counts, table.p_apparent, table.groups, iterations)
-        curves = all_curves(table.y, table.p_all, counts, table.p_apparent)
+        run = evaluate_run(table.y, table.p_all, counts, table.p_apparent, table.groups)
+        _check_stored(table, run.iterations)
+        tables = all_curves(table.y, table.p_all, counts, table.p_apparent, pooled=run.pooled)
     except (EvaluationError, IntervalError) as error:
         raise RejectedRun(str(error)) from error
-    frames = {name: pd.DataFrame(columns) for name, columns in curves.items()}
-    frames["roc_curves"] = frames["roc_curves"].replace({"threshold": {np.inf: np.nan}})
-    frames["iteration_metrics"] = pd.DataFrame(iterations).rename_axis("iteration").reset_index()
-    frames["metric_estimates"] = pd.DataFrame([asdict(row) for row in estimates]).replace("", None)
-    frames["predictions"] = _predictions(table)
-    return frames
+    tables["iteration_metrics"] = {"iteration": np.arange(table.n_iterations)} | run.iterations
+    tables["metric_estimates"] = _estimates(run.estimates)
+    tables["predictions"] = _predictions(table, run)
+    tables["subject_influence"] = _influence(run)
+    retention = retention_curve(table.y[seen], run.pooled.mean[seen])
+    tables["retention_curves"] = {"point": np.arange(len(retention["retained"]))} | retention
+    if run.original is not None and table.p_apparent is not None:
+        tables |= _instability(table, table.p_apparent, run.original)
+    if table.importances:
+        tables["feature_importances"] = _importances(table)
+    return tables
 
 
-def essential_row(estimates: pd.DataFrame, columns: Collection[str]) -> dict[str, Any]:
-    """Spread the out-of-bag estimates of one run over the columns of essential_metrics.
-
-    Parameters
-    ----------
-    estimates : DataFrame
-        Rows of metric_estimates of one run.
-    columns : collection of str
-        Columns of the table; what has no column there is left out.
-    """
-    values: dict[str, Any] = {}
-    for row in estimates[estimates["estimator"] == "oob"].to_dict("records"):
-        metric = row["metric"]
-        values |= {metric: row["estimate"], f"{metric}_median": row["estimate_median"]}
-        values |= {f"{metric}{suffix}": row[source] for suffix, source in _INTERVALS.items()}
-    return {name: value for name, value in values.items() if name in columns}
+def _counts(table: BootstrapTable) -> np.ndarray:
+    """How often each recording was drawn; 1 for all that were not left out, where the file tells no more."""
+    known = table.inbag_counts
+    if known is not None and np.array_equal(known == 0, table.left_out):
+        return known
+    return (~table.left_out).astype(np.uint8)
 
 
 def _check_stored(table: BootstrapTable, iterations: Mapping[str, np.ndarray]) -> None:
@@ -92,17 +83,52 @@ def _check_stored(table: BootstrapTable, iterations: Mapping[str, np.ndarray]) -
             )
 
 
-def _predictions(table: BootstrapTable) -> pd.DataFrame:
-    pooled = pool(table.p_all, table.left_out)
+def _estimates(estimates: list[Estimate]) -> Table:
+    names = [field.name for field in fields(Estimate)]
+    return {name: np.array([getattr(row, name) for row in estimates]) for name in names}
+
+
+def _predictions(table: BootstrapTable, run: RunEvaluation) -> Table:
     apparent = np.full(len(table.y), np.nan) if table.p_apparent is None else table.p_apparent
-    return pd.DataFrame(
-        {
-            "recording_code": list(table.codes),
-            "subject_code": list(table.groups),
-            "y": table.y,
-            "p_apparent": apparent,
-            "p_oob": pooled.mean,
-            "p_oob_sd": pooled.sd,
-            "n_oob": pooled.n_oob,
-        }
-    )
+    predictive, expected, mutual_information = entropies(table.p_all, table.left_out)
+    return {
+        "recording_code": np.array(table.codes),
+        "subject_code": np.array(table.groups),
+        "y": table.y,
+        "p_apparent": apparent,
+        "p_oob": run.pooled.mean,
+        "p_oob_sd": run.pooled.sd,
+        "n_oob": run.pooled.n_oob,
+        "predictive_entropy": predictive,
+        "expected_entropy": expected,
+        "mutual_information": mutual_information,
+    }
+
+
+def _influence(run: RunEvaluation) -> Table:
+    n = len(run.subjects)
+    return {
+        "subject_code": np.tile(np.array(run.subjects), len(run.influence)),
+        "metric": np.repeat(np.array(list(run.influence)), n),
+        "influence": np.concatenate(list(run.influence.values())),
+    }
+
+
+def _instability(
+    table: BootstrapTable, p_apparent: np.ndarray, original: dict[str, np.ndarray]
+) -> dict[str, Table]:
+    tables = instability_tables(table.y, table.p_all, p_apparent, original)
+    tables["instability_subjects"]["recording_code"] = np.array(table.codes)
+    tables["instability_curves"]["point"] = _numbered(tables["instability_curves"]["curve"])
+    return tables
+
+
+def _numbered(labels: np.ndarray) -> np.ndarray:
+    """Number each row from 0 among its neighbours with the same label."""
+    starts = np.flatnonzero(np.append(True, labels[1:] != labels[:-1]))
+    return np.arange(labels.size) - np.repeat(starts, np.diff(np.append(starts, labels.size)))
+
+
+def _importances(table: BootstrapTable) -> Table:
+    kinds = [importance_table(values, table.features, kind) for kind, values in table.importances.items()]
+    return {name: np.concatenate([rows[name] for rows in kinds]) for name in kinds[0]}

@@ -1,6 +1,7 @@
 -- The results database: one cohort, one set of resamples, every combination evaluated on it.
 -- The only definition of its tables. Each table's comment gives its grain and, after "Key:", its unique columns;
 -- extraction checks both. NULL means undefined or not stored by the program that made the run.
+-- A column without a comment means the same as in the first table that has a column of its name.
 
 CREATE TABLE provenance (
     schema_version INTEGER NOT NULL,
@@ -18,6 +19,7 @@ CREATE TABLE provenance (
     seed BIGINT,
     fit_on VARCHAR,
     code_commit VARCHAR,
+    evaluation_code VARCHAR,
     package_versions VARCHAR,
     tracking_store VARCHAR NOT NULL,
     sweep_id VARCHAR,
@@ -41,6 +43,7 @@ COMMENT ON COLUMN provenance.n_iterations IS 'Bootstrap iterations per run.';
 COMMENT ON COLUMN provenance.seed IS 'Seed of the resamples; NULL where unknown.';
 COMMENT ON COLUMN provenance.fit_on IS 'Recordings the stages were fitted on: unlabelled or all; NULL where unknown.';
 COMMENT ON COLUMN provenance.code_commit IS 'Commits of the code that made the runs, comma separated; NULL where unknown.';
+COMMENT ON COLUMN provenance.evaluation_code IS 'Digest of the sources that computed the rows of the runs: the next extraction takes over rows of the same digest.';
 COMMENT ON COLUMN provenance.package_versions IS 'JSON text: package name to version of the newest run; NULL where unknown.';
 COMMENT ON COLUMN provenance.tracking_store IS 'Kind of store the runs were read from: sqlite, http or mlruns folder. Never a path.';
 COMMENT ON COLUMN provenance.sweep_id IS 'The sweep whose plan the coverage table holds; NULL where there was none.';
@@ -135,12 +138,14 @@ COMMENT ON COLUMN runs.code_commit IS 'Commit of the code that made the run; NUL
 CREATE TABLE excluded_runs (
     run_id VARCHAR NOT NULL,
     run_name VARCHAR,
+    kind VARCHAR,
     reason VARCHAR NOT NULL,
     detail VARCHAR
 );
 COMMENT ON TABLE excluded_runs IS 'Runs of the store that are not in this database. One row per run left out. Key: run_id.';
 COMMENT ON COLUMN excluded_runs.run_id IS 'Identifier of the run in the tracking store.';
 COMMENT ON COLUMN excluded_runs.run_name IS 'Name of the run, for people.';
+COMMENT ON COLUMN excluded_runs.kind IS 'combination, baseline, sweep or stage; NULL where the run does not say.';
 COMMENT ON COLUMN excluded_runs.reason IS 'superseded, other cohort, other resamples, rejected, failed or unfinished.';
 COMMENT ON COLUMN excluded_runs.detail IS 'What exactly, in one line.';
 
@@ -230,70 +235,13 @@ COMMENT ON COLUMN essential_metrics.n_iterations IS 'Bootstrap iterations.';
 COMMENT ON COLUMN essential_metrics.n_subjects IS 'Subjects with a diagnosis.';
 COMMENT ON COLUMN essential_metrics.n_cases IS 'Recordings of subjects with glaucoma.';
 
-CREATE TABLE baseline_metrics (
-    run_id VARCHAR NOT NULL,
-    featurization VARCHAR NOT NULL,
-    outlier_method VARCHAR NOT NULL,
-    imputation_method VARCHAR NOT NULL,
-    classifier VARCHAR NOT NULL,
-    auroc DOUBLE,
-    auroc_lo DOUBLE,
-    auroc_hi DOUBLE,
-    auroc_refit_lo DOUBLE,
-    auroc_refit_hi DOUBLE,
-    brier DOUBLE,
-    brier_lo DOUBLE,
-    brier_hi DOUBLE,
-    brier_refit_lo DOUBLE,
-    brier_refit_hi DOUBLE,
-    brier_scaled DOUBLE,
-    cal_intercept DOUBLE,
-    cal_slope DOUBLE,
-    cal_slope_median DOUBLE,
-    cal_intercept_joint DOUBLE,
-    cal_intercept_joint_median DOUBLE,
-    oe_ratio DOUBLE,
-    oe_ratio_median DOUBLE,
-    net_benefit_05 DOUBLE,
-    net_benefit_10 DOUBLE,
-    net_benefit_15 DOUBLE,
-    net_benefit_20 DOUBLE,
-    n_iterations INTEGER,
-    n_subjects INTEGER,
-    n_cases INTEGER,
-    reason VARCHAR
-);
-COMMENT ON TABLE baseline_metrics IS 'What age alone achieves on the same resamples; columns as in essential_metrics. One row per baseline run. Key: run_id.';
+CREATE TABLE baseline_metrics AS FROM essential_metrics LIMIT 0;
+ALTER TABLE baseline_metrics ADD COLUMN reason VARCHAR;
+COMMENT ON TABLE baseline_metrics IS 'What age achieves on the same resamples, alone and with the features; columns as in essential_metrics. One row per baseline run. Key: run_id.';
 COMMENT ON COLUMN baseline_metrics.run_id IS 'The run (runs.run_id); a baseline without ages is in this table only.';
-COMMENT ON COLUMN baseline_metrics.featurization IS 'Feature set of the baseline, e.g. age.';
-COMMENT ON COLUMN baseline_metrics.outlier_method IS 'none: the signal is not used.';
-COMMENT ON COLUMN baseline_metrics.imputation_method IS 'none: the signal is not used.';
-COMMENT ON COLUMN baseline_metrics.classifier IS 'Classifier (methods.name, stage classifier).';
-COMMENT ON COLUMN baseline_metrics.auroc IS 'Area under the ROC curve: mean over iterations on the left-out subjects, 0 to 1.';
-COMMENT ON COLUMN baseline_metrics.auroc_lo IS 'Lower end of its 95 % sampling interval (another sample of patients).';
-COMMENT ON COLUMN baseline_metrics.auroc_hi IS 'Upper end of its 95 % sampling interval.';
-COMMENT ON COLUMN baseline_metrics.auroc_refit_lo IS '2.5 percentile over iterations: model instability, no confidence interval.';
-COMMENT ON COLUMN baseline_metrics.auroc_refit_hi IS '97.5 percentile over iterations: model instability, no confidence interval.';
-COMMENT ON COLUMN baseline_metrics.brier IS 'Brier score: mean over iterations of mean((p - y)^2) on the left-out subjects, 0 to 1, lower is better.';
-COMMENT ON COLUMN baseline_metrics.brier_lo IS 'Lower end of its 95 % sampling interval.';
-COMMENT ON COLUMN baseline_metrics.brier_hi IS 'Upper end of its 95 % sampling interval.';
-COMMENT ON COLUMN baseline_metrics.brier_refit_lo IS '2.5 percentile over iterations: model instability, no confidence interval.';
-COMMENT ON COLUMN baseline_metrics.brier_refit_hi IS '97.5 percentile over iterations: model instability, no confidence interval.';
-COMMENT ON COLUMN baseline_metrics.brier_scaled IS 'Scaled Brier score (IPA), 1 is perfect, 0 is the prevalence for everybody.';
-COMMENT ON COLUMN baseline_metrics.cal_intercept IS 'Calibration in the large, ideal 0.';
-COMMENT ON COLUMN baseline_metrics.cal_slope IS 'Calibration slope, ideal 1; mean over iterations.';
-COMMENT ON COLUMN baseline_metrics.cal_slope_median IS 'Calibration slope, median over iterations.';
-COMMENT ON COLUMN baseline_metrics.cal_intercept_joint IS 'Intercept fitted together with the slope, ideal 0; mean over iterations.';
-COMMENT ON COLUMN baseline_metrics.cal_intercept_joint_median IS 'Intercept fitted together with the slope, median over iterations.';
-COMMENT ON COLUMN baseline_metrics.oe_ratio IS 'Observed over expected number of cases, ideal 1; mean over iterations.';
-COMMENT ON COLUMN baseline_metrics.oe_ratio_median IS 'Observed over expected number of cases, median over iterations.';
-COMMENT ON COLUMN baseline_metrics.net_benefit_05 IS 'Net benefit of the rule p >= 0.05, per patient.';
-COMMENT ON COLUMN baseline_metrics.net_benefit_10 IS 'Net benefit of the rule p >= 0.10, per patient.';
-COMMENT ON COLUMN baseline_metrics.net_benefit_15 IS 'Net benefit of the rule p >= 0.15, per patient.';
-COMMENT ON COLUMN baseline_metrics.net_benefit_20 IS 'Net benefit of the rule p >= 0.20, per patient.';
-COMMENT ON COLUMN baseline_metrics.n_iterations IS 'Bootstrap iterations.';
-COMMENT ON COLUMN baseline_metrics.n_subjects IS 'Subjects with a diagnosis.';
-COMMENT ON COLUMN baseline_metrics.n_cases IS 'Recordings of subjects with glaucoma.';
+COMMENT ON COLUMN baseline_metrics.featurization IS 'Feature set of the baseline (methods.name, stage features), e.g. age.';
+COMMENT ON COLUMN baseline_metrics.outlier_method IS 'Artefact detector (methods.name, stage outlier); none where the signal is not used.';
+COMMENT ON COLUMN baseline_metrics.imputation_method IS 'Imputer (methods.name, stage imputation); none where the signal is not used.';
 COMMENT ON COLUMN baseline_metrics.reason IS 'Why the row is empty, e.g. no ages; otherwise NULL.';
 
 CREATE TABLE metric_estimates (
@@ -308,12 +256,14 @@ CREATE TABLE metric_estimates (
     sampling_method VARCHAR,
     refit_lo DOUBLE,
     refit_hi DOUBLE,
+    flag VARCHAR,
+    coverage_checked BOOLEAN,
     reason VARCHAR
 );
 COMMENT ON TABLE metric_estimates IS 'Every estimate with its own intervals. One row per run, metric and estimator. Key: run_id, metric, estimator.';
 COMMENT ON COLUMN metric_estimates.run_id IS 'The run (runs.run_id).';
 COMMENT ON COLUMN metric_estimates.metric IS 'The metric (metrics.name).';
-COMMENT ON COLUMN metric_estimates.estimator IS 'oob: mean over iterations on the left-out subjects (the headline). oob_pooled: metric of each subject''s mean left-out prediction, a bagged model. apparent: model trained and scored on everybody.';
+COMMENT ON COLUMN metric_estimates.estimator IS 'oob: mean over iterations on the left-out subjects (the headline). oob_pooled: metric of each subject''s mean left-out prediction, a bagged model. apparent: model trained and scored on everybody. optimism_corrected: apparent minus the mean optimism of the iterations (Harrell). b632, b632plus: weighted means of apparent and oob (Efron & Tibshirani).';
 COMMENT ON COLUMN metric_estimates.estimate IS 'The estimate, in the unit of the metric.';
 COMMENT ON COLUMN metric_estimates.estimate_median IS 'Median over iterations, where the mean is not robust.';
 COMMENT ON COLUMN metric_estimates.n_defined IS 'How many values the estimate rests on: for oob iterations in which the metric is defined, for oob_pooled and apparent recordings with a prediction.';
@@ -322,6 +272,8 @@ COMMENT ON COLUMN metric_estimates.sampling_hi IS 'Upper end of the 95 % interva
 COMMENT ON COLUMN metric_estimates.sampling_method IS 'How the sampling interval was computed.';
 COMMENT ON COLUMN metric_estimates.refit_lo IS '2.5 percentile over iterations: model instability, no confidence interval.';
 COMMENT ON COLUMN metric_estimates.refit_hi IS '97.5 percentile over iterations: model instability, no confidence interval.';
+COMMENT ON COLUMN metric_estimates.flag IS 'apparent_saturated where the apparent AUROC is 0.99 or more, so that the optimism is not to be trusted; otherwise NULL.';
+COMMENT ON COLUMN metric_estimates.coverage_checked IS 'True where simulation covers this kind of sampling interval: it holds the truth in 92 to 98 % of samples.';
 COMMENT ON COLUMN metric_estimates.reason IS 'Why a value of this row is NULL, or what its values leave out, e.g. recordings that no iteration left out; otherwise NULL.';
 
 CREATE TABLE iteration_metrics (
@@ -368,7 +320,10 @@ CREATE TABLE predictions (
     p_apparent DOUBLE,
     p_oob DOUBLE,
     p_oob_sd DOUBLE,
-    n_oob INTEGER NOT NULL
+    n_oob INTEGER NOT NULL,
+    predictive_entropy DOUBLE,
+    expected_entropy DOUBLE,
+    mutual_information DOUBLE
 );
 COMMENT ON TABLE predictions IS 'Predicted probability of glaucoma. One row per run and labelled recording. Key: run_id, recording_code.';
 COMMENT ON COLUMN predictions.run_id IS 'The run (runs.run_id).';
@@ -379,6 +334,9 @@ COMMENT ON COLUMN predictions.p_apparent IS 'Probability from the model trained 
 COMMENT ON COLUMN predictions.p_oob IS 'Mean probability over the iterations that left the recording out; NULL if none did.';
 COMMENT ON COLUMN predictions.p_oob_sd IS 'Standard deviation of that probability over those iterations (n - 1); NULL below two.';
 COMMENT ON COLUMN predictions.n_oob IS 'Iterations that left the recording out.';
+COMMENT ON COLUMN predictions.predictive_entropy IS 'Entropy of p_oob in nats, 0 to ln 2: how undecided the models are together.';
+COMMENT ON COLUMN predictions.expected_entropy IS 'Mean entropy of the single models'' probabilities in nats: how undecided each is.';
+COMMENT ON COLUMN predictions.mutual_information IS 'predictive_entropy - expected_entropy: how much the models disagree.';
 
 CREATE TABLE roc_curves (
     run_id VARCHAR NOT NULL,
@@ -469,6 +427,129 @@ COMMENT ON COLUMN probability_distributions.p_lo IS 'Lower edge of the bin, incl
 COMMENT ON COLUMN probability_distributions.p_hi IS 'Upper edge of the bin, excluded except in the last.';
 COMMENT ON COLUMN probability_distributions.n IS 'Recordings of the class in the bin.';
 COMMENT ON COLUMN probability_distributions.share IS 'Share of the class in the bin; sums to 1 over the bins. NULL where nobody of the class was ever left out.';
+
+CREATE TABLE subject_influence (
+    run_id VARCHAR NOT NULL,
+    subject_code VARCHAR NOT NULL,
+    metric VARCHAR NOT NULL,
+    influence DOUBLE
+);
+COMMENT ON TABLE subject_influence IS 'How much each subject pulls on the out-of-bag estimate: makes every pair of runs, and every mean over runs, comparable by subject. One row per run, subject and metric. Key: run_id, subject_code, metric.';
+COMMENT ON COLUMN subject_influence.influence IS 'Influence of the subject on the oob estimate, in the unit of the metric; sums to 0 over the subjects. NULL where undefined.';
+
+CREATE TABLE retention_curves (
+    run_id VARCHAR NOT NULL,
+    point INTEGER NOT NULL,
+    retained DOUBLE NOT NULL,
+    auroc DOUBLE,
+    brier DOUBLE,
+    error DOUBLE
+);
+COMMENT ON TABLE retention_curves IS 'How good the predictions are when only the most confident are kept (predictions.p_oob, most confident first). One row per run and point. Key: run_id, point.';
+COMMENT ON COLUMN retention_curves.point IS 'Number of the point, from 0 at the fewest kept.';
+COMMENT ON COLUMN retention_curves.retained IS 'Share of the recordings kept, above 0 to 1; at 1 the values are the oob_pooled estimates.';
+COMMENT ON COLUMN retention_curves.auroc IS 'Area under the ROC curve of those kept; NULL where a class is absent.';
+COMMENT ON COLUMN retention_curves.brier IS 'Brier score of those kept.';
+COMMENT ON COLUMN retention_curves.error IS 'Share of those kept on whose class the rule p >= 0.5 is wrong.';
+
+CREATE TABLE instability_subjects (
+    run_id VARCHAR NOT NULL,
+    recording_code VARCHAR NOT NULL,
+    mape DOUBLE,
+    p_lo DOUBLE,
+    p_hi DOUBLE,
+    flip_rate_05 DOUBLE,
+    flip_rate_10 DOUBLE,
+    flip_rate_15 DOUBLE,
+    flip_rate_20 DOUBLE,
+    flip_rate_50 DOUBLE
+);
+COMMENT ON TABLE instability_subjects IS 'How far the bootstrap models scatter about the model trained on everybody, all of them predicting every recording (Riley & Collins 2023). No rows for runs that store left-out predictions only. One row per run and recording. Key: run_id, recording_code.';
+COMMENT ON COLUMN instability_subjects.mape IS 'Mean absolute difference of the bootstrap models'' probabilities from p_apparent.';
+COMMENT ON COLUMN instability_subjects.p_lo IS '2.5 percentile of the bootstrap models'' probabilities: model instability, no confidence interval.';
+COMMENT ON COLUMN instability_subjects.p_hi IS '97.5 percentile of the bootstrap models'' probabilities.';
+COMMENT ON COLUMN instability_subjects.flip_rate_05 IS 'Share of the bootstrap models whose class at p >= 0.05 is not that of the original model.';
+COMMENT ON COLUMN instability_subjects.flip_rate_10 IS 'The same at p >= 0.10.';
+COMMENT ON COLUMN instability_subjects.flip_rate_15 IS 'The same at p >= 0.15.';
+COMMENT ON COLUMN instability_subjects.flip_rate_20 IS 'The same at p >= 0.20.';
+COMMENT ON COLUMN instability_subjects.flip_rate_50 IS 'The same at p >= 0.50.';
+
+CREATE TABLE instability_curves (
+    run_id VARCHAR NOT NULL,
+    curve VARCHAR NOT NULL,
+    point INTEGER NOT NULL,
+    x DOUBLE NOT NULL,
+    lo DOUBLE,
+    median DOUBLE,
+    hi DOUBLE,
+    original DOUBLE
+);
+COMMENT ON TABLE instability_curves IS 'Scatter of the bootstrap models'' curves, each model scored on everybody. One row per run, curve and point. Key: run_id, curve, point.';
+COMMENT ON COLUMN instability_curves.curve IS 'calibration: logistic recalibration curve expit(a + b logit p); decision: net benefit.';
+COMMENT ON COLUMN instability_curves.point IS 'Number of the point, from 0 at the smallest x.';
+COMMENT ON COLUMN instability_curves.x IS 'Predicted probability (calibration) or threshold (decision).';
+COMMENT ON COLUMN instability_curves.lo IS '2.5 percentile over the bootstrap models.';
+COMMENT ON COLUMN instability_curves.median IS 'Median over the bootstrap models.';
+COMMENT ON COLUMN instability_curves.hi IS '97.5 percentile over the bootstrap models.';
+COMMENT ON COLUMN instability_curves.original IS 'The model trained on everybody.';
+
+CREATE TABLE instability_summary (
+    run_id VARCHAR NOT NULL,
+    mape_mean DOUBLE,
+    mape_max DOUBLE,
+    flip_rate_05_mean DOUBLE,
+    flip_rate_10_mean DOUBLE,
+    flip_rate_15_mean DOUBLE,
+    flip_rate_20_mean DOUBLE,
+    flip_rate_50_mean DOUBLE,
+    auroc_lo DOUBLE,
+    auroc_hi DOUBLE,
+    brier_lo DOUBLE,
+    brier_hi DOUBLE,
+    cal_intercept_lo DOUBLE,
+    cal_intercept_hi DOUBLE,
+    cal_slope_lo DOUBLE,
+    cal_slope_hi DOUBLE,
+    oe_ratio_lo DOUBLE,
+    oe_ratio_hi DOUBLE
+);
+COMMENT ON TABLE instability_summary IS 'Instability of a run in a few numbers: means over instability_subjects, and what the bootstrap models achieve on everybody. One row per run. Key: run_id.';
+COMMENT ON COLUMN instability_summary.mape_mean IS 'Mean over the recordings of their mean absolute difference from the original model.';
+COMMENT ON COLUMN instability_summary.mape_max IS 'The largest of those differences.';
+COMMENT ON COLUMN instability_summary.flip_rate_05_mean IS 'Mean over the recordings of flip_rate_05.';
+COMMENT ON COLUMN instability_summary.flip_rate_10_mean IS 'Mean over the recordings of flip_rate_10.';
+COMMENT ON COLUMN instability_summary.flip_rate_15_mean IS 'Mean over the recordings of flip_rate_15.';
+COMMENT ON COLUMN instability_summary.flip_rate_20_mean IS 'Mean over the recordings of flip_rate_20.';
+COMMENT ON COLUMN instability_summary.flip_rate_50_mean IS 'Mean over the recordings of flip_rate_50.';
+COMMENT ON COLUMN instability_summary.auroc_lo IS '2.5 percentile over the bootstrap models of the AUROC on everybody: model instability, no confidence interval.';
+COMMENT ON COLUMN instability_summary.auroc_hi IS '97.5 percentile over the bootstrap models of the AUROC on everybody: model instability, no confidence interval.';
+COMMENT ON COLUMN instability_summary.brier_lo IS '2.5 percentile over the bootstrap models of the Brier score on everybody: model instability, no confidence interval.';
+COMMENT ON COLUMN instability_summary.brier_hi IS '97.5 percentile over the bootstrap models of the Brier score on everybody: model instability, no confidence interval.';
+COMMENT ON COLUMN instability_summary.cal_intercept_lo IS '2.5 percentile over the bootstrap models of the calibration in the large on everybody: model instability, no confidence interval.';
+COMMENT ON COLUMN instability_summary.cal_intercept_hi IS '97.5 percentile over the bootstrap models of the calibration in the large on everybody: model instability, no confidence interval.';
+COMMENT ON COLUMN instability_summary.cal_slope_lo IS '2.5 percentile over the bootstrap models of the calibration slope on everybody: model instability, no confidence interval.';
+COMMENT ON COLUMN instability_summary.cal_slope_hi IS '97.5 percentile over the bootstrap models of the calibration slope on everybody: model instability, no confidence interval.';
+COMMENT ON COLUMN instability_summary.oe_ratio_lo IS '2.5 percentile over the bootstrap models of the observed over expected on everybody: model instability, no confidence interval.';
+COMMENT ON COLUMN instability_summary.oe_ratio_hi IS '97.5 percentile over the bootstrap models of the observed over expected on everybody: model instability, no confidence interval.';
+
+CREATE TABLE feature_importances (
+    run_id VARCHAR NOT NULL,
+    feature VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,
+    mean DOUBLE,
+    sd DOUBLE,
+    lo DOUBLE,
+    hi DOUBLE,
+    n INTEGER NOT NULL
+);
+COMMENT ON TABLE feature_importances IS 'What the models rest on, with its scatter over the iterations. One row per run, feature and kind. Key: run_id, feature, kind.';
+COMMENT ON COLUMN feature_importances.feature IS 'Name of the feature, with its unit.';
+COMMENT ON COLUMN feature_importances.kind IS 'model: the classifier''s own, normalised to sum 1. permutation: drop of the left-out AUROC when the feature is permuted among the left-out recordings.';
+COMMENT ON COLUMN feature_importances.mean IS 'Mean over the iterations in which it is defined.';
+COMMENT ON COLUMN feature_importances.sd IS 'Standard deviation over those iterations (n - 1); NULL below two.';
+COMMENT ON COLUMN feature_importances.lo IS '2.5 percentile over those iterations: model instability, no confidence interval.';
+COMMENT ON COLUMN feature_importances.hi IS '97.5 percentile over those iterations.';
+COMMENT ON COLUMN feature_importances.n IS 'Iterations in which it is defined.';
 
 CREATE TABLE outlier_quality (
     outlier_method VARCHAR NOT NULL,
@@ -603,3 +684,255 @@ CREATE TABLE identical_predictions (
 COMMENT ON TABLE identical_predictions IS 'Different combinations with the same predictions to the last bit, which is suspicious. One row per pair. Key: run_id_a, run_id_b.';
 COMMENT ON COLUMN identical_predictions.run_id_a IS 'One run (runs.run_id), the smaller identifier.';
 COMMENT ON COLUMN identical_predictions.run_id_b IS 'The other run (runs.run_id).';
+
+CREATE TABLE feature_correlations (
+    featurization VARCHAR NOT NULL,
+    outlier_method VARCHAR NOT NULL,
+    imputation_method VARCHAR NOT NULL,
+    feature_a VARCHAR NOT NULL,
+    feature_b VARCHAR NOT NULL,
+    pearson DOUBLE,
+    spearman DOUBLE
+);
+COMMENT ON TABLE feature_correlations IS 'How much the features say the same, over the classified recordings. One row per feature set, detector, imputer and pair of features. Key: featurization, outlier_method, imputation_method, feature_a, feature_b.';
+COMMENT ON COLUMN feature_correlations.feature_a IS 'One feature, with its unit.';
+COMMENT ON COLUMN feature_correlations.feature_b IS 'The other feature.';
+COMMENT ON COLUMN feature_correlations.pearson IS 'Correlation of the values, -1 to 1; NULL where one is constant.';
+COMMENT ON COLUMN feature_correlations.spearman IS 'Correlation of the ranks, -1 to 1; NULL where one is constant.';
+
+CREATE TABLE feature_vif (
+    featurization VARCHAR NOT NULL,
+    outlier_method VARCHAR NOT NULL,
+    imputation_method VARCHAR NOT NULL,
+    feature VARCHAR NOT NULL,
+    vif DOUBLE,
+    reason VARCHAR
+);
+COMMENT ON TABLE feature_vif IS 'Variance inflation factors: how well each feature follows from the others. One row per feature set, detector, imputer and feature. Key: featurization, outlier_method, imputation_method, feature.';
+COMMENT ON COLUMN feature_vif.feature IS 'Name of the feature, with its unit.';
+COMMENT ON COLUMN feature_vif.vif IS '1 / (1 - R squared) of the feature on all others, 1 or more; NULL where undefined or infinite.';
+COMMENT ON COLUMN feature_vif.reason IS 'Why vif is NULL; otherwise NULL.';
+
+CREATE TABLE pairwise_comparisons (
+    metric VARCHAR NOT NULL,
+    run_id_a VARCHAR NOT NULL,
+    run_id_b VARCHAR NOT NULL,
+    against VARCHAR NOT NULL,
+    difference DOUBLE,
+    se DOUBLE,
+    lo DOUBLE,
+    hi DOUBLE,
+    p DOUBLE,
+    p_holm DOUBLE,
+    p_bh DOUBLE,
+    test VARCHAR,
+    refit_lo DOUBLE,
+    refit_hi DOUBLE,
+    reason VARCHAR
+);
+COMMENT ON TABLE pairwise_comparisons IS 'Each combination against the champion, and against the same classifier after ground-truth cleaning, paired by subject. One row per metric, pair and what it is compared against. Key: metric, run_id_a, run_id_b, against.';
+COMMENT ON COLUMN pairwise_comparisons.run_id_a IS 'The combination (runs.run_id).';
+COMMENT ON COLUMN pairwise_comparisons.run_id_b IS 'The combination it is compared against (runs.run_id).';
+COMMENT ON COLUMN pairwise_comparisons.against IS 'champion: the lowest oob Brier score, ties by AUROC; ground truth: same feature set and classifier, artefacts and gaps as a person marked and filled them.';
+COMMENT ON COLUMN pairwise_comparisons.difference IS 'Out-of-bag estimate of a minus that of b.';
+COMMENT ON COLUMN pairwise_comparisons.se IS 'Standard error of the difference over samples of subjects.';
+COMMENT ON COLUMN pairwise_comparisons.lo IS 'Lower end of its 95 % sampling interval.';
+COMMENT ON COLUMN pairwise_comparisons.hi IS 'Upper end of its 95 % sampling interval.';
+COMMENT ON COLUMN pairwise_comparisons.p IS 'Two-sided p value from subjects, for this pair alone.';
+COMMENT ON COLUMN pairwise_comparisons.p_holm IS 'p value after Holm, over the combinations compared by this metric against the same.';
+COMMENT ON COLUMN pairwise_comparisons.p_bh IS 'p value after Benjamini and Hochberg, over the same combinations.';
+COMMENT ON COLUMN pairwise_comparisons.test IS 'paired DeLong or influence.';
+COMMENT ON COLUMN pairwise_comparisons.refit_lo IS '2.5 percentile of the difference over iterations: model instability, no confidence interval.';
+COMMENT ON COLUMN pairwise_comparisons.refit_hi IS '97.5 percentile of the difference over iterations.';
+COMMENT ON COLUMN pairwise_comparisons.reason IS 'Why a value of this row is NULL; otherwise NULL.';
+
+CREATE TABLE method_effects (
+    metric VARCHAR NOT NULL,
+    featurization VARCHAR NOT NULL,
+    factor VARCHAR NOT NULL,
+    method VARCHAR NOT NULL,
+    effect DOUBLE,
+    se DOUBLE,
+    lo DOUBLE,
+    hi DOUBLE,
+    p DOUBLE,
+    p_holm DOUBLE,
+    p_bh DOUBLE,
+    n_cells INTEGER,
+    reason VARCHAR
+);
+COMMENT ON TABLE method_effects IS 'What a cleaning method costs against ground truth: mean over the other factors of the difference, by subject. One row per metric, feature set, factor and method. Key: metric, featurization, factor, method.';
+COMMENT ON COLUMN method_effects.factor IS 'outlier_method or imputation_method.';
+COMMENT ON COLUMN method_effects.method IS 'The method (methods.name).';
+COMMENT ON COLUMN method_effects.effect IS 'Mean over the other factors of the out-of-bag estimate with this method minus that with ground truth.';
+COMMENT ON COLUMN method_effects.se IS 'Standard error of the effect over samples of subjects.';
+COMMENT ON COLUMN method_effects.lo IS 'Lower end of its 95 % sampling interval.';
+COMMENT ON COLUMN method_effects.hi IS 'Upper end of its 95 % sampling interval.';
+COMMENT ON COLUMN method_effects.p IS 'Two-sided p value from subjects, for this method alone.';
+COMMENT ON COLUMN method_effects.p_holm IS 'p value after Holm, over the methods of the factor.';
+COMMENT ON COLUMN method_effects.p_bh IS 'p value after Benjamini and Hochberg, over the methods of the factor.';
+COMMENT ON COLUMN method_effects.n_cells IS 'Cells of the other factors averaged over.';
+COMMENT ON COLUMN method_effects.reason IS 'Why the effect is NULL; otherwise NULL.';
+
+CREATE TABLE confidence_set (
+    metric VARCHAR NOT NULL,
+    run_id VARCHAR NOT NULL,
+    p_value DOUBLE,
+    included BOOLEAN
+);
+COMMENT ON TABLE confidence_set IS 'Model confidence set (Hansen, Lunde & Nason 2011), losses resampled by subject. One row per metric and combination. Key: metric, run_id.';
+COMMENT ON COLUMN confidence_set.p_value IS 'p value with which the combination leaves the set.';
+COMMENT ON COLUMN confidence_set.included IS 'True where the combination is in the 95 % set: not shown to be worse than the best.';
+
+CREATE TABLE critical_differences (
+    metric VARCHAR NOT NULL,
+    featurization VARCHAR NOT NULL,
+    factor VARCHAR NOT NULL,
+    method VARCHAR NOT NULL,
+    mean_rank DOUBLE,
+    n_blocks INTEGER,
+    n_methods INTEGER,
+    friedman_chi2 DOUBLE,
+    friedman_p DOUBLE,
+    critical_difference DOUBLE,
+    title VARCHAR
+);
+COMMENT ON TABLE critical_differences IS 'Friedman ranks of the methods, for critical-difference diagrams; blocks are the cells of the other factors. One row per metric, feature set, factor and method. Key: metric, featurization, factor, method.';
+COMMENT ON COLUMN critical_differences.factor IS 'featurization, outlier_method, imputation_method or classifier.';
+COMMENT ON COLUMN critical_differences.mean_rank IS 'Mean rank of the method over the blocks, 1 is best.';
+COMMENT ON COLUMN critical_differences.n_blocks IS 'Cells of the other factors.';
+COMMENT ON COLUMN critical_differences.n_methods IS 'Methods ranked in each block.';
+COMMENT ON COLUMN critical_differences.friedman_chi2 IS 'Friedman''s statistic, corrected for ties.';
+COMMENT ON COLUMN critical_differences.friedman_p IS 'Its p value; the blocks share subjects, so it describes and proves nothing.';
+COMMENT ON COLUMN critical_differences.critical_difference IS 'Nemenyi''s critical difference of mean ranks at 0.05.';
+COMMENT ON COLUMN critical_differences.title IS 'What a picture of it has to say.';
+
+CREATE TABLE nemenyi_pairs (
+    metric VARCHAR NOT NULL,
+    featurization VARCHAR NOT NULL,
+    factor VARCHAR NOT NULL,
+    method_a VARCHAR NOT NULL,
+    method_b VARCHAR NOT NULL,
+    p DOUBLE
+);
+COMMENT ON TABLE nemenyi_pairs IS 'Nemenyi''s test after Friedman''s; descriptive, as the blocks share subjects. One row per metric, feature set, factor and pair of methods. Key: metric, featurization, factor, method_a, method_b.';
+COMMENT ON COLUMN nemenyi_pairs.factor IS 'featurization, outlier_method, imputation_method or classifier.';
+COMMENT ON COLUMN nemenyi_pairs.method_a IS 'One method (methods.name).';
+COMMENT ON COLUMN nemenyi_pairs.method_b IS 'The other method (methods.name).';
+COMMENT ON COLUMN nemenyi_pairs.p IS 'p value of the difference of their mean ranks.';
+
+CREATE TABLE variance_decomposition (
+    metric VARCHAR NOT NULL,
+    featurization VARCHAR NOT NULL,
+    factor VARCHAR NOT NULL,
+    sum_of_squares DOUBLE,
+    df INTEGER,
+    eta_squared DOUBLE,
+    partial_eta_squared DOUBLE
+);
+COMMENT ON TABLE variance_decomposition IS 'How much of the scatter of the cells each factor explains (analysis of variance of the oob values, interactions in the residual). One row per metric, feature set and factor. Key: metric, featurization, factor.';
+COMMENT ON COLUMN variance_decomposition.factor IS 'A factor, or residual, or total.';
+COMMENT ON COLUMN variance_decomposition.sum_of_squares IS 'Sum of squares of the factor.';
+COMMENT ON COLUMN variance_decomposition.df IS 'Degrees of freedom.';
+COMMENT ON COLUMN variance_decomposition.eta_squared IS 'sum_of_squares over that of total, 0 to 1.';
+COMMENT ON COLUMN variance_decomposition.partial_eta_squared IS 'sum_of_squares over that of factor and residual together, 0 to 1; NULL for residual and total.';
+
+CREATE TABLE winners_curse (
+    metric VARCHAR NOT NULL,
+    run_id VARCHAR NOT NULL,
+    oob DOUBLE,
+    run_id_pooled VARCHAR NOT NULL,
+    value DOUBLE,
+    corrected DOUBLE,
+    optimism DOUBLE,
+    lo DOUBLE,
+    hi DOUBLE,
+    n_draws INTEGER
+);
+COMMENT ON TABLE winners_curse IS 'What choosing the best of many adds to its number: bootstrap over subjects, the best on the drawn scored on the undrawn (Tsamardinos 2018). One row per metric. Key: metric.';
+COMMENT ON COLUMN winners_curse.run_id IS 'The champion: lowest oob Brier score, ties by AUROC (runs.run_id).';
+COMMENT ON COLUMN winners_curse.oob IS 'Its oob estimate.';
+COMMENT ON COLUMN winners_curse.run_id_pooled IS 'The best by the same rule applied to the mean left-out predictions: the choice that is judged (runs.run_id).';
+COMMENT ON COLUMN winners_curse.value IS 'The value of run_id_pooled on everybody: what the chosen one seems to achieve.';
+COMMENT ON COLUMN winners_curse.corrected IS 'Mean over the draws of the value, on the undrawn subjects, of what was best on the drawn.';
+COMMENT ON COLUMN winners_curse.optimism IS 'How much better value is than corrected; positive in either direction of the metric.';
+COMMENT ON COLUMN winners_curse.lo IS '2.5 percentile of the draws'' values on the undrawn.';
+COMMENT ON COLUMN winners_curse.hi IS '97.5 percentile of the draws'' values on the undrawn.';
+COMMENT ON COLUMN winners_curse.n_draws IS 'Draws of subjects.';
+
+CREATE TABLE detectable_difference (
+    metric VARCHAR NOT NULL,
+    se_difference DOUBLE,
+    power DOUBLE,
+    alpha DOUBLE,
+    detectable DOUBLE,
+    n_cases INTEGER,
+    n_controls INTEGER
+);
+COMMENT ON TABLE detectable_difference IS 'The smallest true difference between two combinations that this many subjects can show. One row per metric. Key: metric.';
+COMMENT ON COLUMN detectable_difference.se_difference IS 'Typical standard error of a difference: median over the combinations against the champion.';
+COMMENT ON COLUMN detectable_difference.power IS 'Probability to find it, 0 to 1.';
+COMMENT ON COLUMN detectable_difference.alpha IS 'Level of the two-sided test.';
+COMMENT ON COLUMN detectable_difference.detectable IS 'The difference, in the unit of the metric.';
+COMMENT ON COLUMN detectable_difference.n_cases IS 'Subjects with glaucoma.';
+COMMENT ON COLUMN detectable_difference.n_controls IS 'Subjects without glaucoma.';
+
+CREATE TABLE refusals (
+    comparison VARCHAR NOT NULL,
+    metric VARCHAR NOT NULL,
+    featurization VARCHAR,
+    factor VARCHAR,
+    reason VARCHAR NOT NULL
+);
+COMMENT ON TABLE refusals IS 'Comparisons that were not made. One row per comparison, metric, feature set and factor. Key: comparison, metric, featurization, factor.';
+COMMENT ON COLUMN refusals.comparison IS 'What was not computed.';
+COMMENT ON COLUMN refusals.featurization IS 'The feature set; NULL where the comparison is of all.';
+COMMENT ON COLUMN refusals.factor IS 'The factor that was to be compared; NULL where the comparison has none.';
+COMMENT ON COLUMN refusals.reason IS 'Why, with the missing cells by name.';
+
+CREATE TABLE run_files (
+    run_id VARCHAR NOT NULL,
+    file_bytes BIGINT NOT NULL,
+    modified_ns BIGINT NOT NULL,
+    digest VARCHAR NOT NULL,
+    cohort_hash VARCHAR NOT NULL,
+    resample_id VARCHAR NOT NULL,
+    subjects_digest VARCHAR NOT NULL,
+    predictions_digest VARCHAR NOT NULL,
+    n_iterations INTEGER NOT NULL,
+    n_subjects INTEGER NOT NULL,
+    n_cases INTEGER NOT NULL,
+    n_controls INTEGER NOT NULL,
+    is_foreign BOOLEAN NOT NULL,
+    source VARCHAR,
+    unit VARCHAR,
+    seed BIGINT,
+    fit_on VARCHAR,
+    code_commit VARCHAR,
+    fit_seconds DOUBLE,
+    package_versions VARCHAR
+);
+COMMENT ON TABLE run_files IS 'The results file of every run, as it was read: where it is unchanged, the next extraction takes the run''s rows over. One row per run. Key: run_id.';
+COMMENT ON COLUMN run_files.run_id IS 'The run (runs.run_id).';
+COMMENT ON COLUMN run_files.file_bytes IS 'Size of the file.';
+COMMENT ON COLUMN run_files.modified_ns IS 'When the file was last changed, nanoseconds since 1970.';
+COMMENT ON COLUMN run_files.digest IS 'Digest of its content (BLAKE2b).';
+COMMENT ON COLUMN run_files.subjects_digest IS 'Digest of recordings, subjects, outcomes and left-out sets: the same in all runs of a database.';
+COMMENT ON COLUMN run_files.predictions_digest IS 'Digest of the left-out probabilities.';
+COMMENT ON COLUMN run_files.is_foreign IS 'True where another program wrote the file, without cohort hash and resample id.';
+COMMENT ON COLUMN run_files.source IS 'Where its recordings come from, as the file says; NULL where it does not.';
+COMMENT ON COLUMN run_files.package_versions IS 'JSON text: package name to version; NULL where unknown.';
+
+CREATE TABLE stage_runs (
+    run_id VARCHAR NOT NULL,
+    stage VARCHAR NOT NULL,
+    files VARCHAR NOT NULL,
+    n_unusable INTEGER,
+    n_recordings INTEGER
+);
+COMMENT ON TABLE stage_runs IS 'Runs of the stages before the classifier whose results are in this database. One row per run. Key: run_id.';
+COMMENT ON COLUMN stage_runs.run_id IS 'Identifier of the run in the tracking store.';
+COMMENT ON COLUMN stage_runs.stage IS 'outlier, imputation or features.';
+COMMENT ON COLUMN stage_runs.files IS 'Digest of names, sizes and times of its files: where unchanged, the next extraction takes its rows over.';
+COMMENT ON COLUMN stage_runs.n_unusable IS 'Recordings without one observed sample (stage imputation); NULL elsewhere.';
+COMMENT ON COLUMN stage_runs.n_recordings IS 'Recordings in its table (stage features); NULL elsewhere.';

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from src.registry import Registry
-from src.results.bootstrap_pickle import FILE_NAME, load
-from src.results.bootstrap_table import FACTORS, normalise
+from src.results.bootstrap_pickle import FILE_NAME
+from src.results.bootstrap_table import FACTORS
+from src.results.run_evaluation import Identity
 from src.results.safe_pickle import RejectedRun
 from src.results.stores import Store, read_artifact
 from src.tracking import StoredRun
@@ -21,7 +22,11 @@ FACTOR_STAGES = {
     "imputation_method": "imputation",
     "classifier": "classifier",
 }
+KINDS = ("combination", "baseline", "sweep", "stage")
 _MAX_PLAN_BYTES = 16 * 2**20
+
+
+Identify = Callable[[Sequence[tuple[StoredRun, Path]]], Iterable[Identity | RejectedRun]]
 
 
 class SelectionError(ValueError):
@@ -71,8 +76,15 @@ class Exclusion:
 
     run_id: str
     run_name: str
+    kind: str | None
     reason: str
     detail: str
+
+
+def exclusion(run: StoredRun, reason: str, detail: str) -> Exclusion:
+    """Say that a run stays out."""
+    kind = run.tags.get("kind")
+    return Exclusion(run.run_id, run.run_name, kind if kind in KINDS else None, reason, detail)
 
 
 @dataclass
@@ -93,15 +105,24 @@ class Selection:
     excluded: list[Exclusion] = field(default_factory=list)
 
 
-def candidates(store: Store) -> tuple[list[Candidate], list[Exclusion]]:
+def candidates(store: Store, identify: Identify) -> tuple[list[Candidate], list[Exclusion]]:
     """Runs of the store that are combinations or baselines; the second list holds those that are damaged."""
     found: list[Candidate] = []
-    damaged = [Exclusion(run_id, "", "rejected", why) for run_id, why in store.unreadable.items()]
+    damaged = [Exclusion(run_id, "", None, "rejected", why) for run_id, why in store.unreadable.items()]
+    unknown: list[tuple[StoredRun, Path]] = []
     for run in store.runs:
         try:
-            found += _candidate(store, run)
+            if path := _file_of_unknown(store, run):
+                unknown.append((run, path))
+            else:
+                found += _candidate(run)
         except RejectedRun as error:
-            damaged.append(Exclusion(run.run_id, run.run_name, "rejected", str(error)))
+            damaged.append(exclusion(run, "rejected", str(error)))
+    for (run, _), identity in zip(unknown, identify(unknown), strict=True):
+        try:
+            found.append(_foreign(run, identity))
+        except RejectedRun as error:
+            damaged.append(exclusion(run, "rejected", str(error)))
     return found, damaged
 
 
@@ -114,12 +135,16 @@ def sweeps(store: Store) -> tuple[list[Sweep], list[Exclusion]]:
             try:
                 found.append(_sweep(run, store.artifacts(run)))
             except RejectedRun as error:
-                damaged.append(Exclusion(run.run_id, run.run_name, "rejected", str(error)))
+                damaged.append(exclusion(run, "rejected", str(error)))
     return found, damaged
 
 
 def select(
-    store: Store, registry: Registry, cohort: str | None = None, sweep: str | None = None
+    store: Store,
+    registry: Registry,
+    identify: Identify,
+    cohort: str | None = None,
+    sweep: str | None = None,
 ) -> Selection:
     """Choose the runs of one database.
 
@@ -129,6 +154,8 @@ def select(
     registry : Registry
         Methods and experiments that are valid; a run with another one is rejected. A run whose experiment
         the store does not name is not, as long as its methods are.
+    identify : callable
+        Reads what the files of runs without this program's tags are about, or why they are rejected.
     cohort, sweep : str, optional
         Beginning of a cohort hash; of a sweep's id or run id, or its name. By default the newest sweep that
         has a finished run; without sweeps the newest run, and in stores of other programs the cohort with
@@ -143,7 +170,7 @@ def select(
     SelectionError
         If nothing fits; the message lists what there is.
     """
-    runs, damaged = candidates(store)
+    runs, damaged = candidates(store, identify)
     plans, damaged_plans = sweeps(store)
     usable = [c for c in runs if c.run.status == "FINISHED" and c.kind == "combination"]
     if not usable:
@@ -171,11 +198,17 @@ def rejected_lines(exclusions: Iterable[Exclusion]) -> list[str]:
     return [f"  rejected {e.run_id}: {e.detail}" for e in exclusions if e.reason == "rejected"]
 
 
-def _candidate(store: Store, run: StoredRun) -> list[Candidate]:
+def _candidate(run: StoredRun) -> list[Candidate]:
     kind = run.tags.get("kind")
     if kind in ("combination", "baseline"):
         return [_own(run, kind)]
-    return _foreign(store, run) if kind is None else []
+    if kind is None and run.status != "FINISHED" and len(factors := _params(run)) == len(FACTORS):
+        return [Candidate(run, "combination", factors, "", "", True)]
+    return []
+
+
+def _params(run: StoredRun) -> dict[str, str]:
+    return {name: run.params[name] for name in FACTORS if run.params.get(name)}
 
 
 def _own(run: StoredRun, kind: str) -> Candidate:
@@ -189,24 +222,28 @@ def _own(run: StoredRun, kind: str) -> Candidate:
     return Candidate(run, kind, factors, cohort_hash, resample_id, False)
 
 
-def _foreign(store: Store, run: StoredRun) -> list[Candidate]:
-    """A run of another program: a combination if it says so by its parameters or its results."""
-    factors = {name: run.params[name] for name in FACTORS if run.params.get(name)}
-    if run.status != "FINISHED":
-        complete = len(factors) == len(FACTORS)
-        return [Candidate(run, "combination", factors, "", "", True)] if complete else []
+def _file_of_unknown(store: Store, run: StoredRun) -> Path | None:
+    """The results file of a finished run that has no tag to say what it is."""
+    if run.tags.get("kind") is not None or run.status != "FINISHED":
+        return None
     try:
-        path = read_artifact(store.artifacts(run), FILE_NAME)
+        return read_artifact(store.artifacts(run), FILE_NAME)
     except RejectedRun:
-        if len(factors) == len(FACTORS):
+        if len(_params(run)) == len(FACTORS):
             raise
-        return []  # some other kind of run
-    table = normalise(load(path))
-    factors = (table.factors or {}) | factors
+        return None  # some other kind of run
+
+
+def _foreign(run: StoredRun, identity: Identity | RejectedRun) -> Candidate:
+    """A run of another program: its factors stand in its parameters or in its results."""
+    if isinstance(identity, RejectedRun):
+        raise identity
+    factors = identity.factors | _params(run)
     if len(factors) < len(FACTORS):
         raise RejectedRun(f"no factors: expected the parameters {', '.join(FACTORS)}")
-    foreign = Candidate(run, "combination", factors, table.cohort_hash, table.resample_id, table.foreign)
-    return [foreign]
+    return Candidate(
+        run, "combination", factors, identity.cohort_hash, identity.resample_id, identity.is_foreign
+    )
 
 
 def _sweep(run: StoredRun, folder: Path) -> Sweep:
@@ -268,8 +305,7 @@ def _sort_in(selection: Selection, candidate: Candidate, registry: Registry) -> 
     if reason == "rejected":
         selection.unregistered[candidate.cell] = detail
     if reason:
-        run = candidate.run
-        selection.excluded.append(Exclusion(run.run_id, run.run_name, reason, detail))
+        selection.excluded.append(exclusion(candidate.run, reason, detail))
     else:
         selection.finished.setdefault((candidate.kind, candidate.cell), []).append(candidate)
 

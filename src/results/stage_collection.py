@@ -1,26 +1,26 @@
-"""Reading the runs of the stages before the classifier and writing their rows."""
+"""Taking over or reading the runs of the stages before the classifier, and writing their rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import pandas as pd
 
-from src.registry import Registry
-from src.results.bootstrap_table import FACTORS
+from src.registry import FACTORS, Registry
 from src.results.builder import ResultsWriter
+from src.results.previous import Previous, StageFile
 from src.results.run_collection import Collection
 from src.results.safe_pickle import RejectedRun
-from src.results.selection import Exclusion, unknown_method
+from src.results.selection import Exclusion, exclusion, unknown_method
 from src.results.stage_tables import (
     FEATURE_FACTORS,
     IMPUTATION_FACTORS,
     OUTLIER_FACTORS,
     examples,
-    feature_values,
+    feature_tables,
     features,
     imputation_quality,
     n_unusable,
@@ -30,25 +30,48 @@ from src.results.stage_tables import (
 from src.results.stores import Store
 from src.tracking import StoredRun
 
-T = TypeVar("T")
+_TABLES = (
+    "outlier_quality",
+    "imputation_quality",
+    "example_recordings",
+    "example_light",
+    "example_imputations",
+    "feature_values",
+    "feature_correlations",
+    "feature_vif",
+    "stage_runs",
+)
+_ONCE = {"example_recordings": ["recording_code", "sample"], "example_light": ["recording_code", "colour"]}
+_FILES = ("quality.json", "unusable.json", "examples.npz", "features.npz")
 
 
 @dataclass
 class StageFacts:
     """What the stages tell about runs and cohort.
 
-    `n_unusable` maps imputation runs to their number of recordings without one observed sample; `recordings`
-    are all of the cohort, where a feature table lists them; `excluded` maps stage runs that cannot be read to
-    the reason.
+    `runs` are those whose rows are in the database; `excluded` maps those that cannot be read to the reason.
     """
 
-    n_unusable: dict[str, int] = field(default_factory=dict)
-    recordings: set[str] = field(default_factory=set)
+    runs: dict[str, StageFile] = field(default_factory=dict)
     excluded: dict[str, Exclusion] = field(default_factory=dict)
+
+    def n_unusable(self, run_id: str | None) -> int | None:
+        """Recordings of an imputation run without one observed sample; None where unknown."""
+        return self.runs[run_id].n_unusable if run_id in self.runs else None
+
+    @property
+    def n_recordings(self) -> int | None:
+        """Recordings of the cohort; None where no feature table lists them."""
+        return max((run.n_recordings for run in self.runs.values() if run.n_recordings), default=None)
 
 
 def collect_stages(
-    store: Store, registry: Registry, cohort_hash: str, collection: Collection, writer: ResultsWriter
+    store: Store,
+    registry: Registry,
+    cohort_hash: str,
+    collection: Collection,
+    writer: ResultsWriter,
+    previous: Previous,
 ) -> StageFacts:
     """Write quality, examples and features of one cohort's stage runs.
 
@@ -60,18 +83,27 @@ def collect_stages(
     collection : Collection
         The runs in the database: where a method has several stage runs, those they rest on count.
     writer : ResultsWriter
+    previous : Previous
+        Stage runs whose rows are in the database already. They stay where all of them are still chosen and
+        unchanged; otherwise everything is read again.
     """
     reader = _Reader(store, registry, cohort_hash, collection)
-    outlier = reader.runs("outlier", OUTLIER_FACTORS)
-    imputation = reader.runs("imputation", IMPUTATION_FACTORS)
-    writer.insert("outlier_quality", _stack(reader.read(run, outlier_quality) for run in outlier))
-    writer.insert("imputation_quality", _stack(reader.read(run, imputation_quality) for run in imputation))
-    _write_examples(reader, imputation, writer)
-    _write_features(reader, collection, writer)
-    for run in imputation:
-        number = reader.read(run, lambda _, folder: n_unusable(folder))
-        if number is not None:
-            reader.facts.n_unusable[run.run_id] = number
+    chosen = reader.chosen()
+    kept = {run_id: state.files for run_id, state in previous.stages.items()}
+    if kept.items() <= {run.run_id: files for _, run, files in chosen}.items():
+        reader.facts.runs.update(previous.stages)
+    else:
+        writer.clear(_TABLES)
+    tables: dict[str, list[pd.DataFrame]] = {name: [] for name in _TABLES}
+    for stage, run, files in chosen:
+        if run.run_id not in reader.facts.runs:
+            for name, rows in reader.read(stage, run, files).items():
+                tables[name].append(rows)
+    for name, frames in tables.items():
+        rows = _stack(frames)
+        if name in _ONCE and not rows.empty:
+            rows = _without_known(rows.drop_duplicates(_ONCE[name]), name, writer)
+        writer.insert(name, rows)
     return reader.facts
 
 
@@ -84,10 +116,24 @@ class _Reader:
         self.cohort_hash = cohort_hash
         links = ("outlier_run_id", "imputation_run_id", "featurization_run_id")
         self.linked = {run.run.tags.get(link, "") for run in collection.included for link in links}
+        self.classified = collection.classified
         self.facts = StageFacts()
 
-    def runs(self, stage: str, factors: Sequence[str]) -> list[StoredRun]:
-        """One run of the stage per method."""
+    def chosen(self) -> list[tuple[str, StoredRun, str]]:
+        """Stage, run and digest of its files, one run per method; features a combination rests on."""
+        runs = [("outlier", run) for run in self._runs("outlier", OUTLIER_FACTORS)]
+        runs += [("imputation", run) for run in self._runs("imputation", IMPUTATION_FACTORS)]
+        features_of = self._runs("features", FEATURE_FACTORS)
+        runs += [("features", run) for run in features_of if run.run_id in self.linked]
+        found = []
+        for stage, run in runs:
+            try:
+                found.append((stage, run, _state(self.store.artifacts(run))))
+            except RejectedRun as error:
+                self._exclude(run, str(error))
+        return found
+
+    def _runs(self, stage: str, factors: Sequence[str]) -> list[StoredRun]:
         experiment = self.registry.experiments[stage].experiment
         return one_per_method(
             (run for run in self.store.runs if run.experiment == experiment and self._is_valid(run)),
@@ -98,48 +144,50 @@ class _Reader:
     def _is_valid(self, run: StoredRun) -> bool:
         if run.tags.get("kind") != "stage" or run.tags.get("cohort_hash") != self.cohort_hash:
             return False
-        factors = {name: run.params[name] for name in FACTORS if name in run.params}
+        factors = {name: run.params[name] for name in FACTORS.values() if name in run.params}
         if unknown := unknown_method(factors, self.registry, may_be_none=True):
             self._exclude(run, unknown)
         return not unknown
 
-    def read(self, run: StoredRun, parse: Callable[[StoredRun, Path], T]) -> T | None:
-        """What a run's artifacts hold; None, and the run is listed, where they are damaged."""
+    def read(self, stage: str, run: StoredRun, files: str) -> dict[str, pd.DataFrame]:
+        """Rows of a run; none, and the run is listed, where an artifact is damaged."""
         try:
-            return parse(run, self.store.artifacts(run))
+            state, tables = _read(stage, run, files, self.store.artifacts(run), self.classified)
         except RejectedRun as error:
             self._exclude(run, str(error))
-            return None
+            return {}
+        self.facts.runs[run.run_id] = state
+        return tables | {"stage_runs": pd.DataFrame([{"run_id": run.run_id} | asdict(state)])}
 
     def _exclude(self, run: StoredRun, why: str) -> None:
-        self.facts.excluded.setdefault(run.run_id, Exclusion(run.run_id, run.run_name, "rejected", why))
+        self.facts.excluded.setdefault(run.run_id, exclusion(run, "rejected", why))
 
 
-def _write_examples(reader: _Reader, runs: list[StoredRun], writer: ResultsWriter) -> None:
-    """Write the examples of all pairs; what does not depend on the pair only once per recording."""
-    tables = [frames for run in runs if (frames := reader.read(run, examples)) is not None]
-    for name, key in (
-        ("example_recordings", ["recording_code", "sample"]),
-        ("example_light", ["recording_code", "colour"]),
-    ):
-        rows = _stack(frames[name] for frames in tables)
-        writer.insert(name, rows if rows.empty else rows.drop_duplicates(key))
-    writer.insert("example_imputations", _stack(frames["example_imputations"] for frames in tables))
+def _read(
+    stage: str, run: StoredRun, files: str, folder: Path, classified: Sequence[str]
+) -> tuple[StageFile, dict[str, pd.DataFrame]]:
+    if stage == "outlier":
+        return StageFile(stage, files, None, None), {"outlier_quality": outlier_quality(run, folder)}
+    if stage == "imputation":
+        tables = {"imputation_quality": imputation_quality(run, folder)} | examples(run, folder)
+        return StageFile(stage, files, n_unusable(folder), None), tables
+    table = features(folder)
+    return StageFile(stage, files, None, len(table)), feature_tables(run, table, classified)
 
 
-def _write_features(reader: _Reader, collection: Collection, writer: ResultsWriter) -> None:
-    classified = list(collection.included[0].codes)
-
-    def parse(run: StoredRun, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-        table = features(run, folder)
-        return table, feature_values(run, table, classified)
-
-    for run in reader.runs("features", FEATURE_FACTORS):
-        if run.run_id in reader.linked and (tables := reader.read(run, parse)):
-            reader.facts.recordings.update(tables[0].index)
-            writer.insert("feature_values", tables[1])
+def _state(folder: Path) -> str:
+    """Digest of names, sizes and times of the files that are read."""
+    states = [(name, (folder / name).stat()) for name in _FILES if (folder / name).is_file()]
+    text = " ".join(f"{name} {state.st_size} {state.st_mtime_ns}" for name, state in states)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _stack(frames: Iterable[pd.DataFrame | None]) -> pd.DataFrame:
-    filled = [frame for frame in frames if frame is not None and not frame.empty]
+def _without_known(rows: pd.DataFrame, table: str, writer: ResultsWriter) -> pd.DataFrame:
+    """Leave out recordings the table has already."""
+    found = writer.connection.execute(f"SELECT DISTINCT recording_code FROM {table}").fetchall()
+    return rows[~rows["recording_code"].isin([code for (code,) in found])]
+
+
+def _stack(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    filled = [frame for frame in frames if not frame.empty]
     return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()

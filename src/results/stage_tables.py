@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from src.evaluation.feature_relations import correlations, vif
+from src.evaluation.resampling import EvaluationError
 from src.results.safe_pickle import RejectedRun
 from src.results.stores import read_artifact
 from src.tracking import StoredRun
@@ -105,7 +107,7 @@ def examples(run: StoredRun, folder: Path) -> dict[str, pd.DataFrame]:
     }
 
 
-def features(run: StoredRun, folder: Path) -> pd.DataFrame:
+def features(folder: Path) -> pd.DataFrame:
     """Feature table of a run of the feature stage: one row per recording, the index its code."""
     arrays = _arrays(folder, "features.npz", ("values", "columns", "recordings"))
     recordings = _names(arrays["recordings"], "features.npz: recordings")
@@ -114,25 +116,31 @@ def features(run: StoredRun, folder: Path) -> pd.DataFrame:
     return pd.DataFrame(arrays["values"], index=recordings, columns=columns)
 
 
-def feature_values(run: StoredRun, table: pd.DataFrame, recordings: Sequence[str]) -> pd.DataFrame:
-    """Rows of the table of that name: the features of the recordings that were classified.
+def feature_tables(run: StoredRun, table: pd.DataFrame, recordings: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Rows of feature_values, feature_correlations and feature_vif, over the recordings that were classified.
 
     Raises
     ------
     RejectedRun
-        If the table lacks one of them.
+        If the table lacks one of them, or has an infinite value.
     """
     if absent := [code for code in recordings if code not in table.index]:
         raise RejectedRun(f"features.npz lacks the recording {absent[0]}")
     kept = table.loc[list(recordings)]
-    return pd.DataFrame(
-        _factors(run, FEATURE_FACTORS)
-        | {
-            "recording_code": np.repeat(np.array(recordings), kept.shape[1]),
-            "feature": np.tile(kept.columns.to_numpy(), kept.shape[0]),
-            "value": kept.to_numpy().ravel(),
-        }
-    )
+    factors = _factors(run, FEATURE_FACTORS)
+    values = {
+        "recording_code": np.repeat(np.array(recordings), kept.shape[1]),
+        "feature": np.tile(kept.columns.to_numpy(), kept.shape[0]),
+        "value": kept.to_numpy().ravel(),
+    }
+    tables = {"feature_values": pd.DataFrame(factors | values)}
+    try:
+        for name, relation in (("feature_correlations", correlations), ("feature_vif", vif)):
+            rows = pd.DataFrame(relation(kept.to_numpy(), list(kept.columns)))
+            tables[name] = rows.replace({np.inf: np.nan, "": None}).assign(**factors)
+    except EvaluationError as error:
+        raise RejectedRun(f"features.npz: {error}") from error
+    return tables
 
 
 def _quality(

@@ -210,6 +210,21 @@ def test_cohort_without_ages_says_so(report_db, tmp_path):
     assert json.dumps(as_data(benchmark), allow_nan=False)
 
 
+def test_age_beside_the_features_is_named_with_its_cleaning(report_db, tmp_path):
+    cleaned = "SET featurization = 'simple-age', outlier_method = 'LOF', imputation_method = 'linear'"
+    benchmark = answer(changed(report_db, tmp_path, f"UPDATE runs {cleaned} WHERE kind = 'baseline'"))
+    assert any(
+        note.startswith("Hand-crafted (simple) + age (LOF + Linear + Logistic regression): AUROC 0.")
+        for note in notes(benchmark)
+    )
+    assert ranking(benchmark)[1][-1][:4] == [
+        "hand-crafted (simple) + age",
+        "LOF",
+        "Linear",
+        "Logistic regression",
+    ]
+
+
 def test_a_failed_or_absent_baseline_is_said(report_db, tmp_path):
     gone = ["DELETE FROM baseline_metrics", "DELETE FROM runs WHERE kind = 'baseline'"]
     absent = answer(changed(report_db, tmp_path, *gone))
@@ -219,7 +234,9 @@ def test_a_failed_or_absent_baseline_is_said(report_db, tmp_path):
         ("r0003", "simple__pupil-gt__linear__LogisticRegression", "failed", "imputation: no memory"),
         ("f2", "age__none__none__LogisticRegression", "other cohort", "cohort beef"),
     ]
-    failed = [f"INSERT INTO excluded_runs VALUES {row}" for row in excluded]
+    failed = [
+        f"INSERT INTO excluded_runs (run_id, run_name, reason, detail) VALUES {row}" for row in excluded
+    ]
     said = notes(answer(changed(report_db, tmp_path, *gone, *failed)))
     assert (
         "Age only: no age-only baseline in this database. Runs that failed or were left out: "

@@ -145,6 +145,7 @@ def feature_arrays() -> dict[str, np.ndarray]:
     recordings = [*CODES, *UNLABELLED]
     values = np.arange(2.0 * len(recordings)).reshape(-1, 2)
     values[0, 0] = np.nan
+    values[9::7, 1] += 5
     columns = ["blue_PHASIC_pct", "red_PHASIC_pct"]
     return {"values": values, "columns": np.array(columns), "recordings": np.array(recordings)}
 
@@ -206,6 +207,14 @@ def own_results(factors: dict[str, str], seed: int = 0) -> dict:
         "created_at": "2026-01-01T00:00:00+00:00",
         "fit_seconds": 1.0,
     }
+
+
+def importances(seed: int) -> dict[str, np.ndarray]:
+    """The optional keys of a run, for its two features."""
+    own = np.random.default_rng(seed).random((N_ITERATIONS, 2)).astype(np.float32)
+    permuted = own / 10
+    permuted[0] = np.nan
+    return {"feature_importance": own / own.sum(axis=1, keepdims=True), "permutation_importance": permuted}
 
 
 def foreign_results(seed: int = 0) -> dict:

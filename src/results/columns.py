@@ -1,0 +1,43 @@
+"""Columns of numpy arrays as Arrow tables: how rows travel between processes and into the database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+
+
+def arrow_table(columns: Mapping[str, np.ndarray]) -> pa.Table:
+    """Turn columns of equal length into an Arrow table.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray
+        Numbers, booleans or text.
+
+    Returns
+    -------
+    pyarrow.Table
+        Text is dictionary-encoded. NaN, infinity and empty text are null.
+    """
+    return pa.table({name: _arrow_array(np.asarray(values)) for name, values in columns.items()})
+
+
+def with_constant(table: pa.Table, name: str, value: str) -> pa.Table:
+    """Add a column that says the same in every row."""
+    index = pa.array(np.zeros(len(table), dtype=np.int32))
+    return table.append_column(name, pa.DictionaryArray.from_arrays(index, [value]))
+
+
+def stacked(tables: list[pa.Table]) -> pa.Table:
+    """Put tables with the same columns below each other."""
+    return pa.concat_tables(tables).unify_dictionaries()
+
+
+def _arrow_array(values: np.ndarray) -> pa.Array:
+    if values.dtype.kind == "f":
+        return pa.array(values.astype(np.float64), mask=~np.isfinite(values))
+    if values.dtype.kind in "UO":
+        return pa.array(values, type=pa.string(), mask=values == "").dictionary_encode()
+    return pa.array(values)

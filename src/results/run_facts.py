@@ -1,0 +1,94 @@
+"""What is remembered of a run's results file once its rows are written: the table run_files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from src.results.bootstrap_table import BootstrapTable
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """The file of a run as it was read; fields are the columns of run_files, where each is explained."""
+
+    file_bytes: int
+    modified_ns: int
+    digest: str
+    cohort_hash: str
+    resample_id: str
+    subjects_digest: str
+    predictions_digest: str
+    n_iterations: int
+    n_subjects: int
+    n_cases: int
+    n_controls: int
+    is_foreign: bool
+    source: str | None
+    unit: str | None
+    seed: int | None
+    fit_on: str | None
+    code_commit: str | None
+    fit_seconds: float | None
+    package_versions: str | None
+
+    def describe(self, path: Path) -> bool:
+        """Return whether the file at `path` is still the one described here."""
+        state = path.stat()
+        if state.st_size != self.file_bytes:
+            return False
+        return state.st_mtime_ns == self.modified_ns or file_digest(path) == self.digest
+
+
+def facts_of(path: Path, table: BootstrapTable) -> RunFacts:
+    """Describe a file that was read as this table."""
+    state, told = path.stat(), table.details
+    versions, seed = told.get("versions"), told.get("seed")
+    seconds = told.get("fit_seconds")
+    return RunFacts(
+        file_bytes=state.st_size,
+        modified_ns=state.st_mtime_ns,
+        digest=file_digest(path),
+        cohort_hash=table.cohort_hash,
+        resample_id=table.resample_id,
+        subjects_digest=_digest(np.array(table.codes), np.array(table.groups), table.y, table.left_out),
+        predictions_digest=_digest(table.p_all[table.left_out]),
+        n_iterations=table.n_iterations,
+        n_subjects=len(set(table.groups)),
+        n_cases=int(table.y.sum()),
+        n_controls=int((1 - table.y).sum()),
+        is_foreign=table.foreign,
+        source=str(told["source"])[:100] if told.get("source") else None,
+        unit=_text(told, "unit"),
+        seed=seed if isinstance(seed, int) and abs(seed) < 2**63 else None,
+        fit_on=_text(told, "fit_on"),
+        code_commit=_text(told, "code_commit"),
+        fit_seconds=seconds if isinstance(seconds, float) else None,
+        package_versions=json.dumps(versions) if isinstance(versions, dict) else None,
+    )
+
+
+def file_digest(path: Path) -> str:
+    """Digest of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _text(told: Mapping[str, Any], name: str) -> str | None:
+    """What the file says, if it says something that can be shown."""
+    value = told.get(name)
+    return value if isinstance(value, str) and value and value.isprintable() else None
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        digest.update(f"{array.shape} {array.dtype.str}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
