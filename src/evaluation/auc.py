@@ -150,7 +150,8 @@ def _tpauc(rows: Rows, sens_min: float, spec_min: float) -> np.ndarray:
     above = np.maximum(start, 0), np.maximum(start + rise, 0)
     # The mean of max(line, 0) over a step, whose line may cross 0.
     sloping = np.divide(above[1] ** 2 - above[0] ** 2, 2 * rise, out=above[0].copy(), where=rise > 0)
-    return np.vecdot(inside, sloping)
+    area = np.vecdot(inside, sloping)
+    return np.where((rows.n_cases > 0) & (rows.n_controls > 0), area, np.nan)
 
 
 def tpauc_norm(

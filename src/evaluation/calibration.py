@@ -12,6 +12,7 @@ N_BINS = 10
 _NEARLY_SINGULAR = 1e-7  # least eigenvalue from which normal equations keep nine digits
 _PLAIN_STEPS, _STEPS = 12, 100
 _SHORT, _TOLERANCE = 1e-6, 1e-9  # in standard errors; a plain step's error is the square of its length
+_CANCELLED = 1e-8  # a variance that is a smaller share of its mean square has lost its digits
 
 
 def n_clipped(y: np.ndarray | float, p: np.ndarray | Rows, weight: np.ndarray | None = None) -> np.ndarray:
@@ -219,10 +220,12 @@ def _plain_step(
         np.subtract(weighted, mu, out=mu)  # w mu (1 - mu)
         total, first = mu.sum(axis=1), np.vecdot(mu, x)
         mu *= x
-        centre = first / total
-        across = (g1 - centre * g0) / (np.vecdot(mu, x) - centre * first)
+        second, centre = np.vecdot(mu, x), first / total
+        information = second - centre * first
+        across = (g1 - centre * g0) / information
         along = g0 / total - centre * across
-        return np.stack([along, across]), g0 * along + g1 * across < _SHORT**2
+        short = (g0 * along + g1 * across < _SHORT**2) & (information > _CANCELLED * second)
+        return np.stack([along, across]), short
 
 
 def _careful_newton(x: np.ndarray, w: np.ndarray, wy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -38,13 +38,14 @@ def _counts(rows: Rows, threshold: Threshold) -> _Counts:
 
 def _youden(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return threshold, true and false positives where J is greatest; among equals at the highest p."""
-    tp, fp = (counts[:, 1:] for counts in rows.once(corners))
+    tp, fp = rows.once(corners)
     # J times cases times controls: whole numbers, in which equals are equal.
     j = tp * rows.n_controls[:, None] - fp * rows.n_cases[:, None]
     j = np.where(tp + fp > 0, j, -np.inf)
     best = np.argmax(j, axis=1)
     row = np.arange(len(j))
-    p = np.broadcast_to(rows.ranked.p, j.shape)[row, best]
+    thresholds = np.pad(rows.ranked.p, ((0, 0), (1, 0)), constant_values=np.nan)
+    p = np.broadcast_to(thresholds, j.shape)[row, best]
     both = (rows.n_cases > 0) & (rows.n_controls > 0)
     return tuple(np.where(both, a, np.nan) for a in (p, tp[row, best], fp[row, best]))  # type: ignore[return-value]
 

@@ -166,12 +166,19 @@ def as_rows(
             "expected one label and one weight per prediction, and at most two axes"
         )
     y, p, w = (_matrix(a, shape[-1]) for a in (y, p, w))
-    fine = np.isfinite(p) if score else (p >= 0) & (p <= 1)
-    expected = "a finite number" if score else "a probability from 0 to 1"
     _refuse(~(w >= 0), w, "weight", "a count")
-    _refuse(~fine & (w > 0), p, "prediction", expected)
-    _refuse((y != 0) & (y != 1) & (w > 0), y, "label", "0 or 1")
-    return Rows(y, p if fine.all() else np.where(fine, p, 0.0), w, shape[:-1])
+    known = np.isfinite(p) if score else (p >= 0) & (p <= 1)
+    p = _counting(p, known, w, "prediction", "a finite number" if score else "a probability from 0 to 1")
+    y = _counting(y, (y == 0) | (y == 1), w, "label", "0 or 1")
+    return Rows(y, p, w, shape[:-1])
+
+
+def _counting(values: np.ndarray, fine: np.ndarray, w: np.ndarray, what: str, expected: str) -> np.ndarray:
+    """Return the values, 0 where they are not fine and do not count."""
+    if fine.all():
+        return values
+    _refuse(~fine & (w > 0), values, what, expected)
+    return np.where(fine, values, 0.0)
 
 
 def _matrix(values: np.ndarray, m: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from src.evaluation.resampling import EvaluationError
 from src.evaluation.rows import Rows, as_rows
 
 
-def ici(y: np.ndarray, p: np.ndarray | Rows, weight: None = None) -> np.ndarray:
+def ici(y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None = None) -> np.ndarray:
     """Return the integrated calibration index, the mean of |c(p) - p|.
 
     c is the `loess` curve of y over p: local quadratic, span 0.75, one pass, not clipped.
@@ -23,13 +23,18 @@ def ici(y: np.ndarray, p: np.ndarray | Rows, weight: None = None) -> np.ndarray:
         Labels 0/1.
     p : array_like, shape (n,) or (B, n), or Rows
         Predicted probabilities.
-    weight : None
-        Must stay away; in `Rows` every weight must be 1.
+    weight : array_like, optional
+        Every weight must be 1.
 
     Returns
     -------
     ndarray, shape () or (B,)
         At least 0; NaN where the curve is undefined for some p (a neighbourhood with one and the same p).
+
+    Raises
+    ------
+    EvaluationError
+        If a weight is not 1.
 
     References
     ----------
@@ -39,25 +44,25 @@ def ici(y: np.ndarray, p: np.ndarray | Rows, weight: None = None) -> np.ndarray:
     return rows.result(rows.once(_distances).mean(axis=1))
 
 
-def e50(y: np.ndarray, p: np.ndarray | Rows, weight: None = None) -> np.ndarray:
+def e50(y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None = None) -> np.ndarray:
     """Return the median of |c(p) - p|; everything else as in `ici`."""
     rows = _unweighted(y, p, weight)
     return rows.result(np.quantile(rows.once(_distances), 0.5, axis=1))
 
 
-def e90(y: np.ndarray, p: np.ndarray | Rows, weight: None = None) -> np.ndarray:
+def e90(y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None = None) -> np.ndarray:
     """Return the 90 % quantile (type 7: linear between order statistics) of |c(p) - p|; see `ici`."""
     rows = _unweighted(y, p, weight)
     return rows.result(np.quantile(rows.once(_distances), 0.9, axis=1))
 
 
-def emax(y: np.ndarray, p: np.ndarray | Rows, weight: None = None) -> np.ndarray:
+def emax(y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None = None) -> np.ndarray:
     """Return the maximum of |c(p) - p| over the predictions; everything else as in `ici`."""
     rows = _unweighted(y, p, weight)
     return rows.result(rows.once(_distances).max(axis=1))
 
 
-def _unweighted(y: np.ndarray, p: np.ndarray | Rows, weight: None) -> Rows:
+def _unweighted(y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None) -> Rows:
     rows = as_rows(y, p, weight)
     if weight is not None or (rows.w != 1).any():
         raise EvaluationError(
