@@ -93,11 +93,13 @@ def oob_influence(
     names = [name for name in iterations if name in _INFLUENCES]
     totals, times = np.zeros((2, len(names), len(y)))
     for rows in np.array_split(np.arange(len(left_out)), -(-len(left_out) // _BLOCK)):
-        part = {name: iterations[name][rows] for name in names}
-        sets = _LeftOut(np.asarray(y), np.asarray(y_prob_all[rows], dtype=np.float64), left_out[rows], part)
+        part = {name: np.asarray(iterations[name])[rows] for name in names}
+        sets = _LeftOut.of(np.asarray(y), np.asarray(y_prob_all)[rows], np.asarray(left_out)[rows], part)
+        always = np.asarray(left_out)[rows].sum(axis=0)
         for k, name in enumerate(names):
             totals[k] += _INFLUENCES[name](sets)
-            times[k] += np.isfinite(part[name]) @ sets.w
+            defined = np.isfinite(part[name])
+            times[k] += always if defined.all() else defined.astype(np.float64) @ left_out[rows]
     return dict(zip(names, _by_subject(ratio(totals, times), index, subject_y.size), strict=True))
 
 
@@ -113,73 +115,91 @@ def _by_subject(influence: np.ndarray, index: np.ndarray, n_subjects: int) -> np
 
 @dataclass(frozen=True, eq=False)
 class _LeftOut:
-    """What the iterations left out, and what several influences share; matrices (B, n) are 0 where in-bag."""
+    """Some iterations' left-out predictions in ascending order, and what several influences share.
 
+    Matrices are (b, k), k the most that an iteration left out; `place` is each prediction's recording, of n,
+    and `w` is 0 behind the last one. `first` and `last` are the ends of the ties each prediction belongs to.
+    """
+
+    n_recordings: int
+    place: np.ndarray
     y: np.ndarray
-    p_all: np.ndarray
-    member: np.ndarray
+    p: np.ndarray
+    w: np.ndarray
     iterations: Mapping[str, np.ndarray]
 
-    @cached_property
-    def w(self) -> np.ndarray:
-        return self.member.astype(np.float64)
+    @classmethod
+    def of(
+        cls, y: np.ndarray, p_all: np.ndarray, member: np.ndarray, iterations: Mapping[str, np.ndarray]
+    ) -> _LeftOut:
+        keyed = np.where(member, p_all, np.inf)
+        place = np.argsort(keyed, axis=1)[:, : int(member.sum(axis=1).max())]
+        p = np.take_along_axis(keyed, place, axis=1)
+        w = np.isfinite(p)
+        p = np.where(w, p, 0.5).astype(np.float64)
+        return cls(y.size, place, y[place].astype(np.float64), p, w.astype(np.float64), iterations)
 
     @cached_property
-    def classes(self) -> np.ndarray:
-        """Membership of the controls and of the cases, (n, 2)."""
-        return np.stack([self.y == 0, self.y == 1], axis=1).astype(np.float64)
+    def case(self) -> np.ndarray:
+        return self.y == 1
 
     @cached_property
-    def n_class(self) -> np.ndarray:
-        """Number of left-out controls and cases, (B, 2)."""
-        return self.w @ self.classes
+    def cases(self) -> np.ndarray:
+        return self.w * self.y
+
+    @cached_property
+    def controls(self) -> np.ndarray:
+        return self.w - self.cases
 
     @cached_property
     def n(self) -> np.ndarray:
-        return self.n_class.sum(axis=1)
+        return self.w.sum(axis=1)
 
     @cached_property
-    def p(self) -> np.ndarray:
-        return np.where(self.member, self.p_all, 0.0)
+    def n_cases(self) -> np.ndarray:
+        return self.cases.sum(axis=1)
+
+    @cached_property
+    def n_controls(self) -> np.ndarray:
+        return self.n - self.n_cases
 
     @cached_property
     def losses(self) -> np.ndarray:
-        return self.w * (self.p - self.y) ** 2
+        return (self.p - self.y) ** 2
 
     @cached_property
     def x(self) -> np.ndarray:
         """Logit of the predictions."""
-        return np.where(self.member, clipped_logit(np.where(self.member, self.p, 0.5)), 0.0)
-
-    @cached_property
-    def ranked(self) -> _Ranked:
-        return _Ranked.of(self)
+        return clipped_logit(self.p)
 
     @cached_property
     def recalibration(self) -> _Recalibration:
         return _Recalibration.of(self)
 
-    def add_up(self, name: str, g: np.ndarray, scale: np.ndarray | float = 1.0) -> np.ndarray:
-        """Return scale times (g minus its class mean in the iteration), added up over the iterations, (n,).
+    @cached_property
+    def ranking(self) -> _Ranking:
+        return _Ranking.of(self)
 
-        Iterations in which the metric `name` is undefined are left out.
+    def add_up(self, name: str, g: np.ndarray, scale: np.ndarray | float = 1.0) -> np.ndarray:
+        """Return scale times (g minus its class mean in the iteration), added up per recording, (n,).
+
+        Iterations in which the metric `name` is undefined do not count.
         """
-        s = np.where(np.isfinite(self.iterations[name]), scale, 0.0)
-        g = g if s.all() else np.where(s[:, None] != 0, g, 0.0)
-        means = s[:, None] * np.nan_to_num(ratio(g @ self.classes, self.n_class))
-        return s @ g - (self.classes.T * (means.T @ self.w)).sum(axis=0)
+        defined = np.isfinite(self.iterations[name])
+        s = np.where(defined, scale, 0.0)
+        if not defined.all():
+            g = np.where(defined[:, None], g, 0.0)
+        low = ratio(np.vecdot(self.controls, g), self.n_controls)
+        high = ratio(np.vecdot(self.cases, g), self.n_cases)
+        moved = g - np.where(self.case, np.nan_to_num(high)[:, None], np.nan_to_num(low)[:, None])
+        moved *= s[:, None] * self.w
+        return np.bincount(self.place.ravel(), moved.ravel(), minlength=self.n_recordings)
 
 
 @dataclass(frozen=True, eq=False)
-class _Ranked:
-    """Left-out predictions in ascending order, (B, k), k the most that an iteration left out.
+class _Ranking:
+    """How many controls and cases have a smaller p than each prediction, and how many no larger one."""
 
-    `controls_below`, `controls_up_to`: how many controls have a smaller p, and a p as small; so for cases.
-    """
-
-    order: np.ndarray
-    counts: np.ndarray
-    case: np.ndarray
     last: np.ndarray
     controls_below: np.ndarray
     controls_up_to: np.ndarray
@@ -187,27 +207,18 @@ class _Ranked:
     cases_up_to: np.ndarray
 
     @classmethod
-    def of(cls, sets: _LeftOut) -> _Ranked:
-        keyed = np.where(sets.member, sets.p, np.inf)
-        order = np.argsort(keyed, axis=1)[:, : int(sets.n.max())]
-        p = np.take_along_axis(keyed, order, axis=1)
-        counts = np.isfinite(p)
-        case, control = counts & (sets.y[order] == 1), counts & (sets.y[order] == 0)
-        first, last = _ties(p)
+    def of(cls, sets: _LeftOut) -> _Ranking:
+        first, last = _ties(np.where(sets.w > 0, sets.p, np.inf))
         tallies = []
-        for member in (control, case):
+        for member in (sets.controls, sets.cases):
             tally = np.cumsum(member, axis=1)
-            tallies += [
-                np.take_along_axis(tally - member, first, axis=1),
-                np.take_along_axis(tally, last, axis=1),
-            ]
-        return cls(order, counts, case, last, *tallies)
+            tallies += [_at(first, tally - member), _at(last, tally)]
+        return cls(last, *tallies)
 
-    def spread(self, values: np.ndarray, n: int) -> np.ndarray:
-        """Return values of ranked predictions at the places of their recordings, (B, n)."""
-        result = np.zeros((len(values), n))
-        np.put_along_axis(result, self.order, np.where(self.counts, values, 0.0), axis=1)
-        return result
+
+def _at(position: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return each row's values at the positions of that row."""
+    return values.take(position + values.shape[1] * np.arange(len(values))[:, None])
 
 
 def _ties(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -233,21 +244,20 @@ class _Recalibration:
     def of(cls, sets: _LeftOut) -> _Recalibration:
         a, b = (sets.iterations[name][:, None] for name in ("cal_intercept_joint", "cal_slope"))
         mu = expit(a + b * sets.x)
-        v = sets.w * mu * (1 - mu)
+        v = sets.w * (mu * (1 - mu))
         total = v.sum(axis=1)
-        centre = ratio((v * sets.x).sum(axis=1), total)
+        centre = ratio(np.vecdot(v, sets.x), total)
         centred = sets.x - centre[:, None]
-        return cls(sets.w * (sets.y - mu), centred, centre, total, (v * centred**2).sum(axis=1))
+        return cls(sets.y - mu, centred, centre, total, np.vecdot(v, centred**2))
 
 
 def _auroc(sets: _LeftOut) -> np.ndarray:
     """DeLong components: the share of the other class that a prediction wins against."""
-    r = sets.ranked
-    n_controls, n_cases = sets.n_class[:, :1], sets.n_class[:, 1:]
+    r = sets.ranking
     over_controls = (r.controls_below + r.controls_up_to) / 2
-    under_cases = n_cases - (r.cases_below + r.cases_up_to) / 2
-    wins = ratio(np.where(r.case, over_controls, under_cases), n_controls * n_cases)
-    return sets.add_up("auroc", r.spread(np.nan_to_num(wins), sets.y.size), sets.n)
+    under_cases = sets.n_cases[:, None] - (r.cases_below + r.cases_up_to) / 2
+    wins = np.where(sets.case, over_controls, under_cases)
+    return sets.add_up("auroc", wins, ratio(sets.n, sets.n_controls * sets.n_cases))
 
 
 def _auprc(sets: _LeftOut) -> np.ndarray:
@@ -256,15 +266,14 @@ def _auprc(sets: _LeftOut) -> np.ndarray:
     A case contributes its own precision and raises that of the cases no better than itself; a control lowers
     theirs.
     """
-    r = sets.ranked
-    tp = sets.n_class[:, 1:] - r.cases_below
-    fp = sets.n_class[:, :1] - r.controls_below
-    positive = np.where(r.case, tp + fp, np.inf)
-    raised = np.take_along_axis(np.cumsum(fp / positive**2, axis=1), r.last, axis=1)
-    lowered = np.take_along_axis(np.cumsum(tp / positive**2, axis=1), r.last, axis=1)
-    derivative = np.where(r.case, tp / positive + raised, -lowered)
-    scale = ratio(sets.n, sets.n_class[:, 1])
-    return sets.add_up("auprc", r.spread(derivative, sets.y.size), scale)
+    r, case = sets.ranking, sets.cases > 0
+    tp = sets.n_cases[:, None] - r.cases_below
+    fp = sets.n_controls[:, None] - r.controls_below
+    positive = np.where(case, tp + fp, np.inf)
+    raised = _at(r.last, np.cumsum(fp / positive**2, axis=1))
+    lowered = _at(r.last, np.cumsum(tp / positive**2, axis=1))
+    derivative = np.where(case, tp / positive + raised, -lowered)
+    return sets.add_up("auprc", derivative, ratio(sets.n, sets.n_cases))
 
 
 def _brier(sets: _LeftOut) -> np.ndarray:
@@ -273,26 +282,25 @@ def _brier(sets: _LeftOut) -> np.ndarray:
 
 def _brier_scaled(sets: _LeftOut) -> np.ndarray:
     """Brier over the variance of the outcome, which is fixed with the prevalence."""
-    share = ratio(sets.n_class[:, 1], sets.n)
-    return sets.add_up("brier_scaled", sets.losses, -ratio(np.ones(len(share)), share * (1 - share)))
+    return sets.add_up("brier_scaled", sets.losses, -ratio(sets.n**2, sets.n_cases * sets.n_controls))
 
 
 def _oe_ratio(sets: _LeftOut) -> np.ndarray:
     """Observed cases are fixed with the prevalence; only the expected ones move."""
-    expected = sets.p.sum(axis=1)
-    return sets.add_up("oe_ratio", sets.p, -ratio(sets.n * sets.n_class[:, 1], expected**2))
+    expected = np.vecdot(sets.w, sets.p)
+    return sets.add_up("oe_ratio", sets.p, -ratio(sets.n * sets.n_cases, expected**2))
 
 
 def _net_benefit(sets: _LeftOut, name: str, threshold: float) -> np.ndarray:
-    gain = np.where(sets.y == 1, 1.0, -threshold / (1 - threshold))
-    return sets.add_up(name, sets.w * (gain * (sets.p >= threshold)))
+    gain = sets.y - (1 - sets.y) * (threshold / (1 - threshold))
+    return sets.add_up(name, gain * (sets.p >= threshold))
 
 
 def _cal_intercept(sets: _LeftOut) -> np.ndarray:
     """Residuals over the information on the intercept."""
     mu = expit(sets.iterations["cal_intercept"][:, None] + sets.x)
-    information = (sets.w * mu * (1 - mu)).sum(axis=1)
-    return sets.add_up("cal_intercept", sets.w * (sets.y - mu), ratio(sets.n, information))
+    information = np.vecdot(sets.w, mu * (1 - mu))
+    return sets.add_up("cal_intercept", sets.y - mu, ratio(sets.n, information))
 
 
 def _cal_slope(sets: _LeftOut) -> np.ndarray:
@@ -303,9 +311,9 @@ def _cal_slope(sets: _LeftOut) -> np.ndarray:
 def _cal_intercept_joint(sets: _LeftOut) -> np.ndarray:
     """The height at the centre of the logits, less the way back from there to 0 along the slope."""
     fit = sets.recalibration
-    back = fit.centre * ratio(sets.n, fit.on_slope)
-    height = sets.add_up("cal_intercept_joint", fit.residuals, ratio(sets.n, fit.on_height))
-    return height - sets.add_up("cal_intercept_joint", fit.residuals * fit.centred, back)
+    back = (fit.centre * ratio(fit.on_height, fit.on_slope))[:, None] * fit.centred
+    scale = ratio(sets.n, fit.on_height)
+    return sets.add_up("cal_intercept_joint", fit.residuals * (1 - back), scale)
 
 
 _INFLUENCES: dict[str, Callable[[_LeftOut], np.ndarray]] = {
