@@ -83,7 +83,7 @@ class Step:
 class Combination:
     """One cell of the design, ready to be run in any process.
 
-    `steps` maps each stage to its method; the age-only baseline has no outlier and no imputation step.
+    `steps` maps each stage to its method; the baseline on age alone has no outlier and no imputation step.
     """
 
     kind: str

@@ -7,7 +7,7 @@ import logging
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -149,9 +149,10 @@ class Pipeline:
         return cohort
 
     def _features(self) -> tuple[np.ndarray, list[str]] | None:
-        if self.combination.kind == "baseline":
-            if self.combination.cohort.subjects["age"][self.labelled].isna().all():
-                return None
+        ages = self.combination.cohort.subjects["age"][self.labelled]
+        if self.combination.kind == "baseline" and ages.isna().all():
+            return None
+        if "outlier" not in self.combination.steps:
             return stage_files.read_features(self._remember("features", lambda: self._featurise(None)))
         run = self._recall("features")
         if run is None:
@@ -206,10 +207,11 @@ class Pipeline:
         return self.tracking.log(_record(self.combination, stage, outcome, started, "FINISHED"))
 
     def _view(self, step: Step, rows: np.ndarray) -> Cohort:
-        """Return what a method may see: no subjects' data but for the age baseline, truth only if needed."""
-        cohort = self.cohort.take(rows)
-        if not getattr(step.method, "needs_ages", False):
-            cohort = cohort.blind()
+        """Return what a method may see: of the subjects a baseline's ages at most, truth only if needed."""
+        whole = self.cohort.take(rows)
+        cohort = whole.blind()
+        if getattr(step.method, "needs_ages", False):
+            cohort = replace(cohort, subjects=cohort.subjects.assign(age=whole.subjects["age"]))
         return cohort if self._needs_truth(step) else cohort.without_truth()
 
     def _needs_truth(self, step: Step) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
@@ -56,13 +56,10 @@ def read_combination(
         raise RegistryError(f"evaluation.permutation_every is {every}; expected 0 (never) or more")
     for stage in FACTORS:
         load_registry().method(stage, choices[stage])
-    steps = {stage: _step(config, stage, choices[stage], words) for stage in FACTORS}
-    baseline = not getattr(steps["features"].method, "needs_signal", True)
-    if baseline:
-        steps = {stage: steps[stage] for stage in ("features", "classifier")}
+    steps = _needed({stage: _step(config, stage, choices[stage], words) for stage in FACTORS})
     root = config.tracking.artifact_root
     return Combination(
-        kind="baseline" if baseline else "combination",
+        kind="baseline" if _sees_ages(steps["features"]) else "combination",
         steps=steps,
         cohort=cohort_card(config.data),
         n_iterations=config.evaluation.n_iterations,
@@ -76,36 +73,73 @@ def read_combination(
     )
 
 
-def baseline_of(config: DictConfig, combination: Combination) -> Combination:
-    """Return the age-only baseline on the same cohort and resamples as a combination.
+def baselines_of(config: DictConfig, combination: Combination, first: Sequence[str]) -> list[Combination]:
+    """Return the baselines on the same cohort and resamples as a combination.
+
+    Parameters
+    ----------
+    config : DictConfig
+        As composed; its node `baseline` says which.
+    combination : Combination
+    first : sequence of str
+        Overrides of the sweep's first combination, whose cleaning a baseline takes over unless it has its
+        own.
 
     Raises
     ------
     RegistryError
-        If `baseline.features` is made from signals: a baseline has none.
+        If a feature set does without ages: such a run would be a combination.
     """
-    if needs_signal(config.baseline.features):
-        raise RegistryError(
-            f"baseline.features={config.baseline.features} is made from signals, which a baseline lacks; "
-            "expected a feature set of the subjects alone, such as age"
-        )
-    steps = _baseline_steps(config.baseline.features, config.baseline.classifier, config.profile)
-    return replace(combination, kind="baseline", steps=steps)
+    wanted = config.baseline
+    names = [wanted.features] if isinstance(wanted.features, str) else list(wanted.features)
+    rest = OmegaConf.masked_copy(config, [str(key) for key in config if key not in (*FACTORS, "hydra")])
+    baselines = []
+    for name in names:
+        if not is_baseline(name):
+            raise RegistryError(
+                f"baseline.features={name} is made from signals alone, as the combinations are; expected "
+                "feature sets that know ages, such as age"
+            )
+        own = {"outlier": wanted.outlier, "imputation": wanted.imputation}
+        own |= {"features": name, "classifier": wanted.classifier}
+        chosen = tuple((stage, method) for stage, method in own.items() if method is not None)
+        steps, text = _baseline_steps(chosen, tuple(first), config.profile)
+        text = OmegaConf.to_yaml(rest, resolve=True) + text
+        baselines.append(replace(combination, kind="baseline", steps=steps, config=text))
+    return baselines
 
 
 @cache
-def _baseline_steps(features: str, classifier: str, profile: str) -> dict[str, Step]:
-    chosen = {"features": features, "classifier": classifier}
-    words = [f"{stage}={name}" for stage, name in chosen.items()] + [f"profile={profile}"]
-    methods = compose(config_name="train", overrides=words)
-    return {stage: _step(methods, stage, name) for stage, name in chosen.items()}
+def _baseline_steps(
+    chosen: tuple[tuple[str, str], ...], first: tuple[str, ...], profile: str
+) -> tuple[dict[str, Step], str]:
+    """Return the steps of a combination's overrides with some methods chosen anew, and their configs."""
+    stages = {stage for stage, _ in chosen}
+    kept = [
+        w for w in first if w.lstrip("+~").partition("=")[0].partition(".")[0] not in stages | {"profile"}
+    ]
+    words = [*kept, *(f"{stage}={name}" for stage, name in chosen), f"profile={profile}"]
+    config = compose(config_name="train", overrides=words, return_hydra_config=True)
+    choices = config.hydra.runtime.choices
+    steps = _needed({stage: _step(config, stage, choices[stage], kept) for stage in FACTORS})
+    return steps, OmegaConf.to_yaml(OmegaConf.masked_copy(config, list(steps)), resolve=True)
+
+
+def _needed(steps: Mapping[str, Step]) -> dict[str, Step]:
+    """Leave out the stages whose result the features are not made from."""
+    signal = getattr(steps["features"].method, "needs_signal", True)
+    return {stage: steps[stage] for stage in FACTORS if signal or stage in ("features", "classifier")}
+
+
+def _sees_ages(features: Step) -> bool:
+    return getattr(features.method, "needs_ages", False)
 
 
 @cache
-def needs_signal(features: str) -> bool:
-    """Whether a feature set is made from signals; the one that is not belongs to the baseline."""
+def is_baseline(features: str) -> bool:
+    """Whether a feature set knows ages and so belongs to the baselines, not to the design."""
     target = compose(config_name="train", overrides=[f"features={features}"]).features["_target_"]
-    return getattr(Step("features", features, target, {}).method, "needs_signal", True)
+    return _sees_ages(Step("features", features, target, {}))
 
 
 def cohort_card(data: DictConfig) -> CohortCard:

@@ -42,7 +42,7 @@ from src.pipeline import (
 )
 from src.progress import Progress, duration
 from src.registry import FACTORS, RegistryError, load_registry
-from src.settings import baseline_of, needs_signal, read_combination
+from src.settings import baselines_of, is_baseline, read_combination
 from src.tracking import Record, TrackingError
 
 PLAN = "planned.json"
@@ -51,7 +51,7 @@ _EXPECTED = (CohortError, EvaluationError, PipelineError, RegistryError, Trackin
 
 
 def run_job(config: DictConfig) -> dict[str, str]:
-    """Run the job Hydra composed: a combination, and before it its cohort's baseline if that is missing.
+    """Run the job Hydra composed: a combination, and after it its cohort's baselines if they are missing.
 
     A failure is recorded and returned; only a single run exits with 1 for it, a sweep does so at its end.
     """
@@ -61,7 +61,7 @@ def run_job(config: DictConfig) -> dict[str, str]:
     with _clear_errors():
         combination = read_combination(config, plan.get("sweep_id", ""))
         _check_resampling(combination)
-        baseline = baseline_of(config, combination)
+        baselines = baselines_of(config, combination, plan.get("first", hydra_config.overrides.task))
         tracking = open_tracking(combination)
         if single:
             tracking.close_dead_runs()
@@ -69,8 +69,9 @@ def run_job(config: DictConfig) -> dict[str, str]:
     if config.dry_run:
         status = look_ahead(combination)
     else:
-        baseline_error = _ensure_baseline(baseline, progress)
-        status = _run(combination, progress) | {"baseline_error": baseline_error}
+        status = _run(combination, progress)
+        errors = {baseline.run_name: _ensure_baseline(baseline, progress) for baseline in baselines}
+        status["baseline_errors"] = {name: error for name, error in errors.items() if error}
     status["sweep_id"] = combination.sweep_id
     _write_json(Path(hydra_config.runtime.output_dir) / STATUS, status)
     progress.ends(status)
@@ -97,7 +98,7 @@ class SweepCallback(Callback):
             self.folder = Path(config.hydra.sweep.dir).absolute()
             self.folder.mkdir(parents=True, exist_ok=True)
             name = config.hydra.runtime.choices.get("sweeps") or "ad hoc"
-            plan = {"sweep_id": sweep_id, "sweep": name, "jobs": len(jobs)}
+            plan = {"sweep_id": sweep_id, "sweep": name, "jobs": len(jobs), "first": jobs[0].words}
             _write_json(self.folder / PLAN, plan)
             for cohort_jobs in _by_cohort(jobs):
                 _log_plan(plan, cohort_jobs, dry_run=config.dry_run)
@@ -119,6 +120,11 @@ class _Job:
 
     other: tuple[str, ...]
     methods: Mapping[str, str]
+
+    @property
+    def words(self) -> list[str]:
+        """All its overrides."""
+        return [*self.other, *(f"{stage}={name}" for stage, name in self.methods.items())]
 
 
 def _jobs(config: DictConfig) -> list[_Job]:
@@ -148,8 +154,7 @@ def _log_plan(plan: Mapping[str, Any], jobs: list[_Job], dry_run: bool) -> None:
     combination = read_combination(composed, plan["sweep_id"], choices)
     _check_resampling(combination)
     methods = [{stage: job.methods.get(stage, choices[stage]) for stage in FACTORS} for job in jobs]
-    signal = {name: needs_signal(name) for name in {m["features"] for m in methods}}
-    cells = [{FACTORS[stage]: m[stage] for stage in FACTORS} for m in methods if signal[m["features"]]]
+    cells = [{FACTORS[s]: m[s] for s in FACTORS} for m in methods if not is_baseline(m["features"])]
     _announce(combination, len(jobs))
     if dry_run:
         return
@@ -236,7 +241,7 @@ def _baselines() -> set[str]:
 
 
 def _ensure_baseline(baseline: Combination, progress: Progress) -> str:
-    """Run the cohort's baseline if this process has not seen to it; return why it failed, or nothing."""
+    """Run a baseline of the cohort if this process has not seen to it; return why it failed, or nothing."""
     key = baseline.keys()["classifier"]
     if key in _baselines():
         return ""
@@ -245,7 +250,7 @@ def _ensure_baseline(baseline: Combination, progress: Progress) -> str:
 
 
 def _went_wrong(records: list[dict[str, Any]], planned: int) -> bool:
-    failed = any(record["state"] == "failed" or record.get("baseline_error") for record in records)
+    failed = any(record["state"] == "failed" or record.get("baseline_errors") for record in records)
     return failed or len(records) < planned
 
 
@@ -260,9 +265,7 @@ def _closing(records: list[dict[str, Any]], planned: int, dry_run: bool) -> str:
     lines += [
         f"  failed {r['run_name']} in {r['stage']}: {r['error']}" for r in records if r["state"] == "failed"
     ]
-    lines += [
-        f"  failed the age-only baseline: {r['baseline_error']}" for r in records if r["baseline_error"]
-    ]
+    lines += [f"  failed the baseline {n}: {e}" for r in records for n, e in r["baseline_errors"].items()]
     if len(records) < planned:
         lines.append(f"  {planned - len(records)} ended without a record: repeat the command to run them")
     return "\n".join(lines)

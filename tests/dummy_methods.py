@@ -70,3 +70,10 @@ class MeanSize:
 
     def transform(self, pupil, cohort):
         return pd.DataFrame({"mean_mm": pupil.mean(axis=1)})
+
+
+class MeanSizeAndAge(MeanSize):
+    needs_ages = True
+
+    def transform(self, pupil, cohort):
+        return super().transform(pupil, cohort).assign(age_years=cohort.subjects["age"])

@@ -257,6 +257,26 @@ def test_age_alone_needs_no_signal_and_without_ages_there_is_no_row(combination)
     assert "test_auroc" not in run.metrics
 
 
+def test_age_beside_the_signal_is_cleaned_as_told_and_sees_ages_only(combination):
+    run_combination(combination)
+    dummy_methods.calls.clear()
+    baseline = replace(with_step(combination, "features", "dummy_methods.MeanSizeAndAge"), kind="baseline")
+    subjects = combination.cohort.subjects.assign(age=np.nan)
+    ageless = replace(baseline, cohort=replace(combination.cohort, subjects=subjects, content_hash="ageless"))
+    assert "test_auroc" not in run_combination(ageless)["metrics"]
+    assert dummy_methods.calls == []  # nothing is cleaned for nothing
+    run_id = run_combination(baseline)["run_id"]
+    run = next(r for r in list_runs(baseline.tracking_uri) if r.run_id == run_id)
+    assert kinds() == ["fit features"]  # on the cleaning of the combination
+    assert (run.tags["kind"], run.params["outlier_method"]) == ("baseline", "Watcher")
+    cohort = seen("fit features")
+    assert cohort.subjects["age"].notna().all() and np.isnan(cohort.labels).all()
+    assert not cohort.subjects["code"].str.match("[HGU][0-9]").any()
+    results = load(open_tracking(baseline).artifacts(run) / "bootstrap_results.pkl")
+    assert results["features"] == ["mean_mm", "age_years"]
+    assert results["feature_importance"].shape == (12, 2)
+
+
 def test_stage_files_hold_what_was_written(tmp_path):
     rng = np.random.default_rng(0)
     pupil = rng.normal(size=(3, 17))

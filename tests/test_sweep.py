@@ -82,7 +82,12 @@ def test_a_killed_sweep_goes_on_where_it_stopped(study, resumed):
     assert len(keys) == len(set(keys)) == 8
     stages = [run.tags["stage_key"] for run in list_runs(study.uri) if run.tags.get("kind") == "stage"]
     assert len(stages) == len(set(stages))
-    assert sum(run.tags.get("kind") == "baseline" for run in list_runs(study.uri)) == 1
+    baselines = [run.run_name for run in list_runs(study.uri) if run.tags.get("kind") == "baseline"]
+    cleaning = "pupil-gt__linear"  # of the sweep's first combination
+    assert sorted(baselines) == [
+        "age__none__none__LogisticRegression",
+        f"simple-age__{cleaning}__LogisticRegression",
+    ]
 
 
 def test_a_killed_extraction_leaves_no_half_database(study, resumed):
@@ -111,7 +116,11 @@ def test_the_database_agrees_with_the_runs(study, resumed):
     assert study.query("SELECT status, count(*) FROM coverage GROUP BY 1") == [("finished", 8)]
     subjects, cases = study.query("SELECT n_subjects, n_cases FROM provenance")[0]
     assert (subjects, cases) == (38, 14)
-    assert study.query("SELECT count(*) FROM predictions")[0][0] == 9 * 38
+    assert study.query("SELECT count(*) FROM predictions")[0][0] == (8 + 2) * 38
+    baselines = study.query(
+        "SELECT featurization, outlier_method, auroc > 0 FROM baseline_metrics ORDER BY 1"
+    )
+    assert baselines == [("age", "none", True), ("simple-age", "pupil-gt", True)]
 
 
 def test_figures_and_report_are_drawn_from_it(study, resumed):
@@ -150,10 +159,16 @@ def test_every_sweep_file_runs(study, resumed, name):
 
 def test_age_in_a_sweep_is_the_baseline_and_no_cell_of_the_design(study, resumed):
     study.sweep(
-        "features=age,simple", "outlier=pupil-gt", "imputation=linear", "classifier=LogisticRegression"
+        "features=age,simple,simple-age",
+        "outlier=pupil-gt",
+        "imputation=linear",
+        "classifier=LogisticRegression",
     )
     study.extract()
-    assert study.query("SELECT count(*) FROM coverage WHERE featurization = 'age'") == [(0,)]
+    assert study.query("SELECT count(*) FROM coverage WHERE featurization LIKE '%age'") == [(0,)]
+    assert study.query(
+        "SELECT count(*) FROM runs WHERE kind = 'combination' AND featurization LIKE '%age'"
+    ) == [(0,)]
     assert study.query("SELECT count(*) FROM coverage WHERE status = 'missing'") == [(0,)]
 
 
@@ -196,12 +211,12 @@ def test_a_failure_is_counted_and_the_rest_goes_on(study, resumed):
 
 
 def test_a_failed_baseline_counts():
-    record = {"state": "finished", "run_name": "a", "seconds": 1.0, "metrics": {}, "baseline_error": ""}
+    record = {"state": "finished", "run_name": "a", "seconds": 1.0, "metrics": {}, "baseline_errors": {}}
     assert not _went_wrong([record], 1)
     assert _went_wrong([record], 2)
-    failed = record | {"baseline_error": "ValueError: no"}
+    failed = record | {"baseline_errors": {"age__x": "ValueError: no"}}
     assert _went_wrong([failed], 1)
-    assert "failed the age-only baseline: ValueError: no" in _closing([failed], 1, dry_run=False)
+    assert "failed the baseline age__x: ValueError: no" in _closing([failed], 1, dry_run=False)
 
 
 @pytest.mark.parametrize(
@@ -223,6 +238,7 @@ def test_a_failed_baseline_counts():
         (("data.seed=abc",), r"the data config does not describe a cohort: .*abc"),
         (("baseline.features=simple",), r"baseline.features=simple is made from signals"),
         (("evaluation.seed=-1",), r"evaluation.seed -1; expected"),
+        (("evaluation.permutation_every=-1",), r"evaluation.permutation_every is -1; expected 0"),
         (("data.n_glaucoma=0",), r"one class only"),
         (("data.n_glaucoma=3",), r"3 subjects of class 1 are too few to resample; expected at least 5"),
     ],

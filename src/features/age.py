@@ -9,7 +9,7 @@ from src.cohort.cohort import Cohort
 
 
 class Age:
-    """The subject's age as the only feature; the one featuriser that sees ages, and needs no signal."""
+    """The subject's age as the only feature; needs no signal."""
 
     needs_signal = False
     needs_ages = True

@@ -39,7 +39,7 @@ ORDER BY row_number, p.place
 """
 _BASELINE = """
 SELECT run_id, classifier, auroc, brier FROM baseline_metrics
-WHERE brier IS NOT NULL ORDER BY brier, auroc DESC LIMIT 1
+WHERE brier IS NOT NULL AND outlier_method = 'none' ORDER BY brier, auroc DESC LIMIT 1
 """
 _SAME_IN_BOTH = "true_mask = true_values"
 _NO_TRUTH = "NOT (true_mask OR true_values)"

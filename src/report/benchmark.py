@@ -75,7 +75,8 @@ class Benchmark:
     practical : mapping or None
         Row of the best by the same rule of those that need no ground truth; None where there is none.
     baseline : DataFrame
-        What age alone achieves, in the columns of `table`; a row without values has its `reason`.
+        What age achieves alone and beside the signal's features, in the columns of `table`; a row without
+        values has its `reason`.
     left_out : DataFrame
         `run_name`, `reason` and `detail` of runs that failed, did not end or were rejected and are no cell of
         the coverage: a failed baseline is among them.
@@ -279,7 +280,10 @@ _FIXED = [
     "n_unusable",
     "fit_on",
 ]
-_NO_BASELINE = "SELECT run_id, featurization, classifier, reason FROM baseline_metrics WHERE auroc IS NULL"
+_NO_BASELINE = """
+SELECT run_id, featurization, outlier_method, imputation_method, classifier, reason
+FROM baseline_metrics WHERE auroc IS NULL
+"""
 _IMPUTATION = """
 SELECT q.run_id, q.outlier_method, q.imputation_method, q.mae, q.mre, q.mse, q.unit,
        l.mae AS mae_longer_than_1_s, q.n_samples, q.fit_on, q.evaluated_on, q.duration_s,

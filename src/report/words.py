@@ -93,7 +93,11 @@ def ranking(benchmark: Benchmark) -> tuple[list[str], list[list[str]]]:
         for row in records(benchmark.table)
     ]
     rows += [
-        ["age only", *_baseline_name(benchmark, row), *(value(row, name) for name in columns)]
+        [
+            _features(benchmark, row).lower(),
+            *_baseline_name(benchmark, row),
+            *(value(row, name) for name in columns),
+        ]
         for row in records(benchmark.baseline)
     ]
     return head, rows
@@ -178,10 +182,11 @@ def _age_only(benchmark: Benchmark) -> list[str]:
 
 
 def _baseline_line(benchmark: Benchmark, row: Mapping[str, Any]) -> str:
-    model = benchmark.background.label("classifier", row["classifier"])
     if pd.isna(row.get("auroc")):
-        return f"Age only: no value ({row['reason']})."
-    return f"Age only ({model}): AUROC {value(row, 'auroc')}, Brier {value(row, 'brier')}."
+        return f"{_features(benchmark, row)}: no value ({row['reason']})."
+    methods = [name for name in _baseline_name(benchmark, row) if name != "-"]
+    numbers = f"AUROC {value(row, 'auroc')}, Brier {value(row, 'brier')}"
+    return f"{_features(benchmark, row)} ({' + '.join(methods)}): {numbers}."
 
 
 def _identical(benchmark: Benchmark, row: Mapping[str, Any]) -> str:
@@ -243,10 +248,14 @@ def _factors(benchmark: Benchmark, row: Mapping[str, Any]) -> list[str]:
 
 
 def _baseline_name(benchmark: Benchmark, row: Mapping[str, Any]) -> list[str]:
-    names = dict.fromkeys(benchmark.factors, "-")
-    return list(
-        (names | {"classifier": benchmark.background.label("classifier", row["classifier"])}).values()
-    )
+    """Names of a baseline's methods; a dash for its features, which stand in the place of a rank."""
+    unnamed = {name: "-" for name in benchmark.factors if name == "featurization" or row[name] == "none"}
+    stages = {column: stage for stage, column in FACTORS.items()}
+    return [unnamed.get(n) or benchmark.background.label(stages[n], row[n]) for n in benchmark.factors]
+
+
+def _features(benchmark: Benchmark, row: Mapping[str, Any]) -> str:
+    return benchmark.background.label("features", row["featurization"])
 
 
 def _align(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

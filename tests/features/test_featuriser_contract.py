@@ -1,6 +1,7 @@
 """What every featuriser promises; the methods are found by listing their configs."""
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from src.cohort.cohort import Cohort
+from src.registry import load_registry
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "features").glob("*.yaml"))
 TIME = np.arange(1981) / 30
@@ -74,3 +76,20 @@ def test_age_is_the_age(cohort):
     table = run(path, cohort)
     assert list(table) == ["age_years"]
     np.testing.assert_array_equal(table["age_years"], cohort.subjects["age"])
+
+
+def test_age_stands_beside_the_same_features_of_the_signal(cohort):
+    simple, age, both = (
+        run(next(p for p in CONFIGS if p.stem == n), cohort) for n in ("simple", "age", "simple-age")
+    )
+    assert list(both) == [*simple, "age_years"]
+    pd.testing.assert_frame_equal(both[list(simple)], simple, check_exact=True)
+    pd.testing.assert_frame_equal(both[["age_years"]], age, check_exact=True)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_only_baselines_know_ages(path, cohort):
+    other = replace(cohort, subjects=cohort.subjects.assign(age=99.0))
+    differs = not run(path, cohort).equals(run(path, other))
+    assert differs == getattr(build(path), "needs_ages", False)
+    assert differs == (load_registry().method("features", path.stem).category == "baseline")

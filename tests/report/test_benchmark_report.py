@@ -214,15 +214,10 @@ def test_age_beside_the_features_is_named_with_its_cleaning(report_db, tmp_path)
     cleaned = "SET featurization = 'simple-age', outlier_method = 'LOF', imputation_method = 'linear'"
     benchmark = answer(changed(report_db, tmp_path, f"UPDATE runs {cleaned} WHERE kind = 'baseline'"))
     assert any(
-        note.startswith("Hand-crafted (simple) + age (LOF + Linear + Logistic regression): AUROC 0.")
+        note.startswith("simple-age (LOF + Linear + Logistic regression): AUROC 0.")
         for note in notes(benchmark)
     )
-    assert ranking(benchmark)[1][-1][:4] == [
-        "hand-crafted (simple) + age",
-        "LOF",
-        "Linear",
-        "Logistic regression",
-    ]
+    assert ranking(benchmark)[1][-1][:4] == ["simple-age", "LOF", "Linear", "Logistic regression"]
 
 
 def test_a_failed_or_absent_baseline_is_said(report_db, tmp_path):
