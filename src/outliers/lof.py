@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from sklearn.neighbors import LocalOutlierFactor
 
-from src.outliers.scored import SampleDetector
+from src.outliers.scored import FeatureDetector
 
 
-class LOF(SampleDetector):
+class LOF(FeatureDetector):
     """Samples in a sparser neighbourhood than their neighbours' (Breunig et al. 2000, SIGMOD 29:93).
 
     The factor of every sample is taken relative to reference samples of the fitted recordings; the threshold
@@ -21,7 +21,7 @@ class LOF(SampleDetector):
     n_neighbors : int
         MinPts: at least the size of a cluster of artefacts among the reference samples (their section 6.2).
     **common
-        Parameters of `src.outliers.scored.SampleDetector`: median_window, size_scale, cutoff, n_reference,
+        Parameters of `src.outliers.scored.FeatureDetector`: size_scale, median_window, cutoff, n_reference,
         seed, n_jobs.
     """
 
@@ -35,5 +35,5 @@ class LOF(SampleDetector):
         neighbors = min(self.n_neighbors, max(len(distinct) - 1, 1))
         self.model_ = LocalOutlierFactor(n_neighbors=neighbors, novelty=True).fit(distinct)
 
-    def _score(self, units: np.ndarray) -> np.ndarray:
-        return np.log(-self.model_.score_samples(units))
+    def _score(self, samples: np.ndarray) -> np.ndarray:
+        return np.log(-self.model_.score_samples(samples))

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from sklearn.svm import OneClassSVM as Machine
 
-from src.outliers.scored import SampleDetector
+from src.outliers.scored import FeatureDetector
 
 
-class OneClassSVM(SampleDetector):
+class OneClassSVM(FeatureDetector):
     """Samples outside the region that holds most reference samples (Schölkopf et al. 2001).
 
     The score is the negative decision function with a Gaussian kernel.
@@ -23,7 +23,7 @@ class OneClassSVM(SampleDetector):
     gamma : float
         Kernel exp(-gamma d^2) in units of the features.
     **common
-        Parameters of `src.outliers.scored.SampleDetector`: median_window, size_scale, cutoff, n_reference,
+        Parameters of `src.outliers.scored.FeatureDetector`: size_scale, median_window, cutoff, n_reference,
         seed, n_jobs.
     """
 
@@ -35,5 +35,5 @@ class OneClassSVM(SampleDetector):
     def _learn(self, reference: np.ndarray) -> None:
         self.model_ = Machine(nu=self.nu, gamma=self.gamma).fit(reference)
 
-    def _score(self, units: np.ndarray) -> np.ndarray:
-        return -self.model_.decision_function(units)
+    def _score(self, samples: np.ndarray) -> np.ndarray:
+        return -self.model_.decision_function(samples)

@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from scipy.special import ndtr, ndtri
 
 from src.cohort.synthetic import generate
 from src.outliers.pupil_gt import TruthMask
 from src.outliers.scored import robust_cutoff
-from src.outliers.signals import fill_lost, relative_level, sample_features
+from src.outliers.signals import core_scale, fill_lost, read_traces, sample_features, sample_windows
+from src.outliers.sub_pca import SubPCA
 
 CONFIGS = {
     path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -96,6 +98,61 @@ def test_a_long_loss_is_found_to_its_middle(fitted, name):
     assert np.r_[flags[200:297], flags[378:500]].mean() < 0.02
 
 
+def spoil(trace, rng):
+    """Return, by name, a trace (T,) with artefacts on half of its samples, and their mask."""
+    scattered = rng.random(len(trace)) < 0.5
+    blinks = np.arange(len(trace)) % 40 < 20  # 0.67 s closed, 0.67 s open
+    spikes = trace * (1 + rng.choice([-1, 1], len(trace)) * rng.uniform(0.15, 0.45, len(trace)))
+    anything = rng.uniform(0, 8, len(trace))
+    ways = {
+        "spikes": (scattered, spikes),
+        "anything": (scattered, anything),
+        "scattered losses": (scattered, np.nan),
+        "scattered zeros": (scattered, 0.0),
+        "blinks": (blinks, trace * rng.uniform(0, 0.6, len(trace))),
+        "blinks read as nothing": (blinks, np.nan),
+        "blinks read as zero": (blinks, 0.0),
+        "blinks read as a tenth": (blinks, 0.1 * trace),
+    }
+    return {name: (np.where(mask, values, trace), mask) for name, (mask, values) in ways.items()}
+
+
+@pytest.fixture(scope="module")
+def half_spoilt():
+    """Eight recordings of every kind of `spoil`: signals, masks."""
+    rng = np.random.default_rng(7)
+    traces = [spoil(rng.uniform(0.7, 1.4) * clean_trace(seed), rng) for seed in range(8)]
+    return {name: tuple(np.stack([t[name][k] for t in traces]) for k in (0, 1)) for name in traces[0]}
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_half_of_all_samples_may_be_artefacts(half_spoilt, name):
+    """Nothing clean to compare with: fitted on and applied to recordings all of which are half spoilt."""
+    one = generate(n_recordings=8, n_controls=5, n_glaucoma=3, seed=1).blind().without_truth()
+    for way, (pupil, truth) in half_spoilt.items():
+        cohort = replace(one, pupil=pupil)
+        flags = build(CONFIGS[name]).fit(cohort).detect(cohort)
+        assert flags[truth].mean() > 0.85, way
+        assert flags[~truth].mean() < 0.12, way
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_forty_times_the_artefacts_are_found(name):
+    cohort = generate(n_recordings=16, n_controls=10, n_glaucoma=6, artefact_load=40.0, seed=21)
+    assert cohort.truth_mask.mean() > 0.39
+    view = cohort.blind().without_truth()
+    flags = build(CONFIGS[name]).fit(view).detect(view)
+    assert flags[cohort.truth_mask].mean() > 0.65
+    assert flags[~cohort.truth_mask].mean() < 0.03
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_what_the_device_lost_is_flagged(fitted, name):
+    trace = clean_trace()
+    trace[[100, 900, 901, 1500]] = np.nan, np.inf, -np.inf, np.nan
+    assert fitted[name].detect(recording(trace))[0, [100, 900, 901, 1500]].all()
+
+
 @pytest.mark.parametrize("name", DETECTORS)
 def test_the_unit_does_not_matter(fitted, name):
     trace = clean_trace()
@@ -115,16 +172,12 @@ def test_the_flagged_share_is_each_recording_s_own(fitted, name):
 
 
 @pytest.mark.parametrize("name", DETECTORS)
-def test_a_higher_cutoff_flags_a_subset(fitted, name):
+def test_a_higher_cutoff_flags_a_subset(name):
     cohort = generate(n_recordings=10, n_controls=2, n_glaucoma=2, seed=19).blind().without_truth()
-    detector = fitted[name]
-    low = detector.detect(cohort)
-    threshold = detector.threshold_
-    try:
-        detector.threshold_ = threshold + 0.5
-        high = detector.detect(cohort)
-    finally:
-        detector.threshold_ = threshold
+    low, high = (
+        build(CONFIGS[name] | {"cutoff": factor * CONFIGS[name]["cutoff"]}).fit(cohort).detect(cohort)
+        for factor in (0.7, 1.4)
+    )
     assert not (high & ~low).any()
     assert high.sum() < low.sum()
 
@@ -144,30 +197,113 @@ def test_lost_samples_are_filled_linearly():
     np.testing.assert_allclose(fill_lost(np.array([row, [np.nan] * 6])), [[2, 2, 3, 4, 5, 5], [0] * 6])
 
 
-def test_noise_is_recovered_under_slopes():
+def test_the_core_scale_of_a_normal_distribution_is_its_sd():
+    n = 2001
+    distances = ndtri((1 + (np.arange(n) + 0.5) / n) / 2) * 3.0  # the quantiles of |N(0, 3)|
+    assert core_scale(distances) == pytest.approx(3.0, rel=0.02)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.8, 0.9])
+def test_the_core_scale_stands_what_a_median_does_not(share):
+    rng = np.random.default_rng(3)
+    clean = np.abs(rng.normal(0, 1.0, 4000))
+    distances = np.concatenate([clean, rng.uniform(0, 400, int(4000 * share / (1 - share)))])
+    assert core_scale(distances) == pytest.approx(1.0, rel=0.15)
+    assert 1.4826 * np.median(distances) > 2 * core_scale(distances)
+
+
+def test_the_core_scale_by_hand():
+    # Ten clean distances, 0.1 to 1.0, and ten far off. From the 10th, 1.0, were all 20 clean: 1.0 / 0.674,
+    # and only ten lie within 2.5 SDs of that. In the end ten lie within 1.5 SDs, which stand for 10 / 0.866 =
+    # 11.55; half of them is the 6th, 0.6: the SD whose 6 / 11.55 quantile is 0.6, or 0.6 / 0.706 = 0.850.
+    distances = np.concatenate([np.linspace(0.1, 1.0, 10), np.linspace(50, 95, 10)])
+    within = 2 * ndtr(1.5) - 1
+    assert within == pytest.approx(0.866, abs=5e-4)
+    expected = 0.6 / ndtri((1 + 6 / (10 / within)) / 2)
+    assert expected == pytest.approx(0.850, abs=5e-4)
+    assert core_scale(distances[::-1]) == pytest.approx(expected)
+    assert core_scale(3.0 * distances) == pytest.approx(3.0 * expected)
+
+
+def traces_of(pupil, window=31):
+    return read_traces(np.atleast_2d(pupil), window)
+
+
+@pytest.mark.parametrize("step", [0.0, 0.03, 0.1])  # as measured, and in steps of less and of twice the noise
+def test_noise_is_recovered_under_slopes(step):
     rng = np.random.default_rng(0)
-    slope = 4 + 2 * np.abs(np.sin(TIME / 3))[None]
-    level, noise = relative_level(slope + rng.normal(0, 0.05, (20, 1981)))
-    expected = 0.05 / np.quantile(slope, 0.75)
-    np.testing.assert_allclose(noise[:, 0], expected, rtol=0.08)
-    np.testing.assert_allclose(np.quantile(level, 0.75, axis=1), 0, atol=1e-12)
+    slope = 4 + 0.4 * np.abs(np.sin(TIME / 3))[None]
+    pupil = slope + rng.normal(0, 0.05, (20, 1981))
+    pupil = np.round(pupil / step) * step if step else pupil
+    traces = traces_of(pupil)
+    expected = np.hypot(0.05, step / np.sqrt(12)) / 4.25  # rounding adds the variance of one step
+    np.testing.assert_allclose(np.median(traces.noise), expected, rtol=0.4 if step > 0.05 else 0.08)
+    np.testing.assert_allclose(traces.noise[:, 0], expected, rtol=0.5)
+    np.testing.assert_allclose(np.quantile(traces.level, 0.75, axis=1), 0, atol=0.01)
+
+
+def test_size_noise_and_surroundings_are_those_of_the_undisturbed_half():
+    undisturbed = clean_trace()
+    clean = traces_of(undisturbed)
+    for name, (pupil, mask) in spoil(undisturbed, np.random.default_rng(5)).items():
+        traces = traces_of(pupil)
+        assert 0.6 < (traces.noise / clean.noise).item() < 1.7, name
+        size, size_clean = (undisturbed[~mask] / (1 + t.level[0, ~mask]) for t in (traces, clean))
+        np.testing.assert_allclose(size, size_clean, rtol=0.1)
+        assert mask[traces.trusted[0]].mean() < 0.1, name
+        off = np.abs((1 + traces.around[0]) * size[0] / undisturbed - 1)
+        assert np.median(off) < 0.03, name
+
+
+def test_what_tells_nothing_about_noise_is_not_trusted():
+    trace = clean_trace()
+    trace[100:400], trace[500:800], trace[900:1100] = np.nan, 0.0, 3.9  # lost, closed, held
+    trace[1200:1500] *= 0.1  # closed, with the noise of a tenth
+    traces = traces_of(trace)
+    for part in (slice(100, 400), slice(500, 800), slice(901, 1099), slice(1200, 1500)):
+        assert not traces.trusted[0, part].any()
+    assert traces.trusted[0, 1600:1900].mean() > 0.7
+    assert traces.noise.item() == pytest.approx(traces_of(clean_trace()).noise.item(), rel=0.25)
 
 
 def test_sample_features_against_a_plain_loop():
-    pupil = 4 + np.random.default_rng(4).normal(0, 0.1, (2, 40))
-    level, noise = relative_level(pupil)
-    features = sample_features(pupil, 5, 0.4)
+    pupil = 4 + np.random.default_rng(4).normal(0, 0.1, (2, 90))
+    pupil[0, 30], pupil[1, 60] = 1.0, 6.0
+    traces = read_traces(pupil, 5)
+    features, windows = sample_features(traces, 0.4), sample_windows(traces, 5)
     for row in range(2):
-        for t in range(2, 38):
-            here = level[row, t]
-            around = sorted(level[row, t - 2 : t + 3])[2]
-            steps = abs(here - level[row, t - 1]), abs(level[row, t + 1] - here)
-            expected = (
-                np.log(1 + here) / 0.4,
-                np.arcsinh((here - around) / noise[row, 0]),
-                np.arcsinh(min(steps) / noise[row, 0]),
-            )
-            np.testing.assert_allclose(features[row, t], expected, rtol=1e-12)
+        noise = traces.noise[row, 0]
+
+        def deviation(t, row=row, noise=noise):
+            return (traces.level[row, t] - traces.around[row, t]) / noise
+
+        def told(t, row=row, noise=noise):
+            """Level of a neighbour, at most 3 SDs from its surroundings, in SDs."""
+            return traces.around[row, t] / noise + min(max(deviation(t), -3), 3)
+
+        for t in range(2, 88):
+            own = traces.level[row, t] / noise
+            size = np.log(1 + traces.level[row, t])
+            steps = abs(own - told(t - 1)), abs(own - told(t + 1))
+            expected = size / 0.4, np.arcsinh(deviation(t)), np.arcsinh(min(steps))
+            np.testing.assert_allclose(features[row, t], expected, rtol=1e-9)
+            shape = [told(s) - traces.around[row, s] / noise for s in range(t - 2, t + 3)]
+            shape[2] = deviation(t)
+            np.testing.assert_allclose(windows[row, t], [*shape, size], rtol=1e-9, atol=1e-12)
+
+
+def test_surroundings_are_the_running_median_of_what_is_trusted():
+    pupil = 4 + np.random.default_rng(4).normal(0, 0.1, (1, 90))
+    traces = read_traces(pupil, 5)
+    known = np.flatnonzero(traces.trusted[0])
+    filled = np.interp(np.arange(90), known, traces.level[0, known])
+    for t in range(2, 88):
+        assert traces.around[0, t] == pytest.approx(sorted(filled[t - 2 : t + 3])[2])
+
+
+def test_a_window_has_a_middle():
+    with pytest.raises(ValueError, match="window is 4 samples; expected an odd number from 3 on"):
+        SubPCA(4, median_window=31, cutoff=3.5, n_reference=10, seed=0, n_jobs=1)
 
 
 def device_recording(number):
