@@ -68,8 +68,10 @@ def test_an_entry_with_a_wrong_key_is_refused(tmp_path: Path):
 
 def test_agrees_with_the_metrics_that_are_computed():
     registry = load_registry()
+    computed = [entry.name for entry in registry.metrics.values() if entry.stage == "classification"]
+    assert set(computed) == {metric.name for metric in METRICS}
     for metric in METRICS:
         entry = registry.metrics[metric.name]
-        assert (entry.direction, entry.target) == (metric.direction, metric.target)
+        assert (entry.direction, entry.target, entry.kind) == (metric.direction, metric.target, metric.kind)
         bounds = [None if math.isinf(bound) else bound for bound in metric.domain]
         assert list(entry.domain) == pytest.approx(bounds)
