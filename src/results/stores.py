@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,6 +102,7 @@ def read_artifact(folder: Path, name: str) -> Path:
 
 def _mlflow_store(uri: str, artifact_root: Path | None) -> Store:
     kind = uri.partition(":")[0]
+    runs = _sqlite_runs(Path(uri.removeprefix("sqlite:///"))) if kind == "sqlite" else list_runs(uri)
 
     def artifacts(run: StoredRun) -> Path:
         folder = artifact_folder(run, artifact_root or default_artifact_root(uri))
@@ -109,7 +112,54 @@ def _mlflow_store(uri: str, artifact_root: Path | None) -> Store:
             raise RejectedRun("its artifacts are not where the store says; pass --artifact-root")
         return Tracking(uri, (), artifact_root).artifacts(run)
 
-    return Store("sqlite" if kind == "sqlite" else "http", list_runs(uri), {}, artifacts)
+    return Store("sqlite" if kind == "sqlite" else "http", runs, {}, artifacts)
+
+
+def _sqlite_runs(path: Path) -> list[StoredRun]:
+    """Every run of a sqlite file, oldest first; by SQL, as importing MLflow takes two seconds."""
+    if not path.is_file():
+        raise TrackingError(
+            f"no MLflow store at {path}; expected the file a sweep writes: run one, or pass --tracking-uri"
+        )
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            connection.execute("BEGIN")  # all answers from one moment
+            params = _by_run(connection, "SELECT run_uuid, key, value FROM params")
+            tags = _by_run(connection, "SELECT run_uuid, key, value FROM tags WHERE key NOT LIKE 'mlflow.%'")
+            metrics = _by_run(
+                connection,
+                "SELECT run_uuid, key, CASE WHEN is_nan THEN NULL ELSE value END FROM latest_metrics",
+            )
+            rows = connection.execute(
+                "SELECT r.run_uuid, coalesce(r.name, n.value, ''), e.name, r.status, "
+                "coalesce(r.start_time, 0), r.end_time, r.artifact_uri FROM runs AS r "
+                "JOIN experiments AS e ON e.experiment_id = r.experiment_id "
+                "LEFT JOIN tags AS n ON n.run_uuid = r.run_uuid AND n.key = 'mlflow.runName' "
+                "WHERE r.lifecycle_stage = 'active' AND e.lifecycle_stage = 'active' "
+                "ORDER BY r.start_time, r.run_uuid"
+            ).fetchall()
+    except sqlite3.Error as error:
+        raise TrackingError(
+            f"the store {path} cannot be read: {error}; expected an MLflow sqlite file"
+        ) from error
+    return [
+        StoredRun(
+            *(run_id, _shown(name), experiment, status, start, end),
+            params=params.get(run_id, {}),
+            tags=tags.get(run_id, {}),
+            metrics={k: float("nan") if v is None else v for k, v in metrics.get(run_id, {}).items()},
+            artifact_uri=uri or "",
+        )
+        for run_id, name, experiment, status, start, end, uri in rows
+    ]
+
+
+def _by_run(connection: sqlite3.Connection, sql: str) -> dict[str, dict[str, Any]]:
+    """Run id -> key -> value."""
+    found: dict[str, dict[str, Any]] = {}
+    for run_id, key, value in connection.execute(sql):
+        found.setdefault(run_id, {})[key] = value
+    return found
 
 
 def _folder_store(root: Path) -> Store:
