@@ -229,9 +229,12 @@ def _run(combination: Combination, progress: Progress) -> dict[str, Any]:
         if run is not None:
             return run_status(combination, "reused", run, started)
         progress.starts(combination.run_name)
-        return run_isolated(run_combination, combination, on_message=show)
+        status = run_isolated(run_combination, combination, on_message=show)
     except (ProcessDied, ModuleNotFoundError) as error:
         return log_failure(combination, tracking, stage, error, started)
+    if status["state"] == "finished" and combination.kind == "combination" and stage != "classifier":
+        status["state"] = "reused"  # nothing was fitted: while this one waited, another sweep finished it
+    return status
 
 
 @cache

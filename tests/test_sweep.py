@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 import pytest
 from commands import ROOT, run, start
+from hydra import compose, initialize_config_dir
 
 from src.figures.catalogue import find_figures
-from src.sweep import _closing, _went_wrong
+from src.progress import Progress
+from src.settings import read_combination
+from src.sweep import _closing, _run, _went_wrong
 from src.tracking import list_runs
+from src.train import CONFIGS, register_resolvers
 
 SWEEPS = sorted(path.stem for path in (ROOT / "configs" / "sweeps").glob("*.yaml"))
 SMALL = ("data=smoke", "profile=smoke", "evaluation.n_iterations=20", "evaluation.n_jobs=1")
@@ -149,6 +154,23 @@ def test_the_questions_of_the_readme_have_answers(study, resumed, sql):
 def test_a_finished_sweep_is_reused_as_a_whole(study, resumed):
     counts = summary(study.sweep("sweeps=smoke"))
     assert counts == {"planned": 8, "finished": 0, "reused": 8, "failed": 0}
+
+
+def test_what_another_sweep_finished_meanwhile_is_reused(study, resumed, monkeypatch):
+    cells = ("outlier=pupil-gt", "imputation=linear", "classifier=LogisticRegression")
+    register_resolvers()
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        words = [*SMALL, *cells, f"tracking.uri='{study.uri}'"]
+        composed = compose("train", words, return_hydra_config=True)
+    choices = composed.hydra.runtime.choices
+    combination = read_combination(composed, "waiting", choices)
+    new = replace(combination, n_iterations=7)
+    # as it is for a sweep that looked before the other one was done, and then waited for its lock
+    monkeypatch.setattr("src.sweep.find_finished", lambda *_: None)
+    monkeypatch.setattr("src.pipeline.find_finished", lambda *_: None)
+    monkeypatch.setattr("src.sweep.run_isolated", lambda work, *args, on_message: work(*args, on_message))
+    states = [_run(cell, Progress(1))["state"] for cell in (combination, new, new)]
+    assert states == ["reused", "finished", "reused"]
 
 
 @pytest.mark.parametrize("name", SWEEPS)
