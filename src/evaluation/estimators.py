@@ -7,7 +7,7 @@ is usually better. `apparent` is the model on its own training data, and `optimi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -180,14 +180,12 @@ def evaluate_run(
     IntervalError
         If an interval does not contain its estimate.
     """
-    p = np.asarray(y_prob_all, dtype=np.float64)
-    codes = np.arange(p.shape[1]) if groups is None else np.asarray(groups)
-    run = _Run(check_labels(y), p, inbag_counts, y_prob_apparent, codes)
+    run = _run(y, y_prob_all, inbag_counts, y_prob_apparent, groups)
     apparent = _apparent(run)
     oob = _oob(run)
     estimates = [*oob, *_pooled(run, smoothed_intervals), *apparent, *_optimism_corrected(run, apparent)]
     estimates += _b632(apparent, oob) + _b632plus(run, apparent, oob)
-    subjects = tuple(str(code) for code in dict.fromkeys(codes.tolist()))
+    subjects = tuple(str(code) for code in dict.fromkeys(run.codes.tolist()))
     return RunEvaluation(run.iterations, run.original, estimates, run.influence, subjects, run.pooled)
 
 
@@ -197,25 +195,15 @@ def estimate_all(
     inbag_counts: np.ndarray | None,
     y_prob_apparent: np.ndarray | None,
     groups: Sequence[str] | None = None,
-    iterations: Mapping[str, np.ndarray] | None = None,
 ) -> list[Estimate]:
     """Estimate the metrics that every iteration has, without the corrections; parameters as `evaluate_run`.
-
-    Parameters
-    ----------
-    iterations : mapping of str to array_like, shape (B,), optional
-        What `iteration_metrics` gives for these predictions, where it is known already.
 
     Returns
     -------
     list of Estimate
         Metrics of `ITERATION_METRICS` in order, for `oob`, `oob_pooled` and `apparent`.
     """
-    p = np.asarray(y_prob_all, dtype=np.float64)
-    codes = np.arange(p.shape[1]) if groups is None else np.asarray(groups)
-    run = _Run(check_labels(y), p, inbag_counts, y_prob_apparent, codes)
-    if iterations is not None:
-        run.__dict__["iterations"] = dict(iterations)
+    run = _run(y, y_prob_all, inbag_counts, y_prob_apparent, groups)
     names = {metric.name for metric in ITERATION_METRICS}
     return [row for row in [*_oob(run), *_pooled(run, False), *_apparent(run)] if row.metric in names]
 
@@ -269,6 +257,18 @@ class _Run:
     @cached_property
     def subject_y(self) -> np.ndarray:
         return subject_index(self.y, self.codes)[1]
+
+
+def _run(
+    y: np.ndarray,
+    y_prob_all: np.ndarray,
+    inbag_counts: np.ndarray | None,
+    y_prob_apparent: np.ndarray | None,
+    groups: Sequence[str] | None,
+) -> _Run:
+    p = np.asarray(y_prob_all, dtype=np.float64)
+    codes = np.arange(p.shape[1]) if groups is None else np.asarray(groups)
+    return _Run(check_labels(y), p, inbag_counts, y_prob_apparent, codes)
 
 
 def _oob(run: _Run) -> list[Estimate]:
