@@ -74,7 +74,7 @@ class CatBoost(TabularClassifier):
         """Return how much a prediction changes on average with each feature (PredictionValuesChange)."""
         if not self.varies_:
             return np.zeros(self.n_features_in_)
-        return self.model_.get_feature_importance(type="PredictionValuesChange", thread_count=1)
+        return self.model_.feature_importances_  # computed by the fit
 
     def _probability(self, X: np.ndarray) -> np.ndarray:
         if not self.varies_:

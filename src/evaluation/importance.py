@@ -41,15 +41,17 @@ def permutation_importance(
     Breiman 2001, Machine Learning 45:5, section 10.
     """
     m, k = X.shape
-    shuffled = np.column_stack([rng.permutation(column) for column in X.T])
+    shuffled = rng.permuted(X, axis=0)  # each feature on its own
     block = max(1, _MAX_CELLS // max(1, X.size))
-    q = np.empty((k, m), dtype=np.float32)
+    q = np.empty((k + 1, m), dtype=np.float32)
+    q[k] = p
     for first in range(0, k, block):
         features = np.arange(k)[first : first + block]
         table = np.repeat(X[None], features.size, axis=0)
         table[np.arange(features.size), :, features] = shuffled[:, features].T
         q[features] = model.predict_proba(table.reshape(-1, k))[:, 1].reshape(-1, m)
-    return auroc(y, p) - auroc(y, q)
+    score = auroc(y, q)
+    return score[k] - score[:k]
 
 
 def importance_table(values: np.ndarray, names: Sequence[str], kind: str) -> dict[str, np.ndarray]:

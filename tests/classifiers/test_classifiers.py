@@ -66,7 +66,9 @@ def test_importances_are_those_of_the_libraries():
     np.testing.assert_allclose(ours, xgb.fit(X, Y).feature_importances_, atol=1e-6)
     fitted = CatBoost(n_trees=30).fit(X, Y)
     np.testing.assert_allclose(
-        fitted.feature_importances_, fitted.model_.feature_importances_ / 100, atol=1e-9
+        fitted.feature_importances_,
+        fitted.model_.get_feature_importance(type="PredictionValuesChange") / 100,
+        atol=1e-9,
     )
 
 

@@ -22,10 +22,10 @@ class Sum:
 
 
 class Reversing:
-    """Stands for a generator whose every permutation turns the column round."""
+    """Stands for a generator whose every permutation turns the columns round."""
 
-    def permutation(self, column):
-        return column[::-1]
+    def permuted(self, X, axis):
+        return np.flip(X, axis)
 
 
 def predicted(X):

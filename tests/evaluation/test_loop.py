@@ -86,11 +86,12 @@ def test_permutation_importance_is_that_of_a_plain_loop():
     computed = np.isfinite(result.permutation_importance).all(axis=1)
     assert computed.tolist() == [b % 3 == 0 for b in range(45)]
     for b in range(0, 45, 3):
-        out, rng = result.test_indices[b], permutation_rng(5, b)
+        out = result.test_indices[b]
+        permuted = permutation_rng(5, b).permuted(X[out], axis=0)
         model = Fixture(random_state=int(result.random_states[b])).fit(X[result.train_indices[b]], None)
         for j in range(3):
             shuffled = X[out].copy()
-            shuffled[:, j] = rng.permutation(X[out, j])
+            shuffled[:, j] = permuted[:, j]
             p = model.predict_proba(shuffled)[:, 1].astype(np.float32)
             drop = result.auroc[b] - roc_auc_score(Y[out], p)
             assert result.permutation_importance[b, j] == pytest.approx(drop, abs=1e-6)
