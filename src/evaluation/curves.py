@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from src.evaluation.auc import FPR_GRID, roc_curve, roc_on_grid
-from src.evaluation.calibration import calibration_groups, loess
+from src.evaluation.calibration import calibration_groups
 from src.evaluation.decision import (
     POPULATION_PREVALENCE,
     THRESHOLDS,
@@ -18,6 +18,7 @@ from src.evaluation.decision import (
 from src.evaluation.estimators import Pooled, left_out_mask, pool
 from src.evaluation.resampling import check_labels
 from src.evaluation.rows import ratio
+from src.evaluation.smooth import loess
 
 N_LOESS = 100
 N_BINS = 20

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from src.evaluation.calibration import calibration_groups, loess
+from src.evaluation.calibration import calibration_groups
 from src.evaluation.decision import (
     THRESHOLDS,
     decision_curve,
@@ -15,6 +15,7 @@ from src.evaluation.decision import (
     shift_prevalence,
     treat_all,
 )
+from src.evaluation.smooth import loess
 
 
 def plain_loess(y, p, x0, span):

@@ -9,9 +9,9 @@ from sklearn import metrics as sk
 from skmisc.loess import loess as r_loess
 
 from src.evaluation.auc import auprc, auroc, auroc_delong_hi, auroc_delong_lo, delong_variance, tpauc
-from src.evaluation.calibration import loess
 from src.evaluation.metrics import METRICS, all_metrics
 from src.evaluation.selective import entropies
+from src.evaluation.smooth import loess
 
 # Hanley & McNeil 1982, Radiology 143:29, table 1: ratings 1 to 5 of 58 normal and 51 abnormal CT images.
 RATING = np.tile(np.arange(1.0, 6.0), 2)
