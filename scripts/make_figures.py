@@ -33,15 +33,17 @@ def main() -> int:
         for figure in find_figures():
             print(f"{figure.name:28}{figure.title}")
         return 0
+    database = options.db or DEFAULT_DATABASE
     try:
-        drawn = draw_all(
-            options.db or DEFAULT_DATABASE, options.out, _split(options.only), _split(options.format)
-        )
+        drawn = draw_all(database, options.out, _split(options.only), _split(options.format))
         page = write_gallery(options.out) if drawn else None
     except (ResultsError, FigureError) as error:
         print(error, file=sys.stderr)
         return 1
     except OSError as error:
+        if str(error.filename) == str(database):
+            print(f"cannot read {database}: {error.strerror}; choose another --db", file=sys.stderr)
+            return 1
         place = error.filename or options.out
         print(f"cannot write {place}: {error.strerror or error}; choose another --out", file=sys.stderr)
         return 2

@@ -28,6 +28,9 @@ def main() -> int:
     except (ResultsError, RegistryError, BenchmarkError) as error:
         print(error, file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"cannot read {error.filename}: {error.strerror}; choose another --db", file=sys.stderr)
+        return 1
     print(as_text(benchmark))
     try:
         files = write_report(benchmark, options.out)

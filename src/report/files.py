@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,14 @@ from src.report.benchmark import Benchmark
 from src.report.charts import draw_chart
 from src.report.words import as_text, cautions, direction, notes, ranking, results, title
 
+RESULTS = "benchmark_results.json"
+
 
 def write_report(benchmark: Benchmark, out: Path) -> list[Path]:
     """Write a benchmark as JSON, CSV, text, one PNG per metric and a self-contained HTML page.
+
+    Charts that an earlier report in the same folder lists, and this one does not have, are removed; nothing
+    else is.
 
     Parameters
     ----------
@@ -34,10 +40,11 @@ def write_report(benchmark: Benchmark, out: Path) -> list[Path]:
     with journal_style():
         for metric in benchmark.metrics:
             save_picture(draw_chart(benchmark, metric), charts[metric.name])
+    for name in _listed_charts(out / RESULTS) - {chart.name for chart in charts.values()}:
+        (out / name).unlink(missing_ok=True)
+    data = as_data(benchmark) | {"charts": [chart.name for chart in charts.values()]}
     texts = {
-        "benchmark_results.json": json.dumps(
-            as_data(benchmark), indent=2, ensure_ascii=False, allow_nan=False
-        ),
+        RESULTS: json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False),
         "benchmark_results.csv": benchmark.table.to_csv(index=False),
         "benchmark_report.txt": as_text(benchmark),
         "benchmark_report.html": as_page(benchmark, charts),
@@ -45,6 +52,17 @@ def write_report(benchmark: Benchmark, out: Path) -> list[Path]:
     for name, text in texts.items():
         write_text(out / name, text)
     return [*(out / name for name in texts), *charts.values()]
+
+
+def _listed_charts(results: Path) -> set[str]:
+    """Return the charts an earlier report lists; none where there is no such report."""
+    try:
+        report = json.loads(results.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return set()
+    names = report.get("charts") if isinstance(report, dict) else None
+    listed = names if isinstance(names, list) else []
+    return {name for name in map(str, listed) if re.fullmatch(r"benchmark_\w+\.png", name)}
 
 
 def as_data(benchmark: Benchmark) -> dict[str, Any]:

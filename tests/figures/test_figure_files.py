@@ -135,3 +135,10 @@ def test_command_exits_1_when_nothing_can_be_drawn(gaps_db, tmp_path):
 
 def _run(*arguments):
     return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, check=False)
+
+
+def test_command_says_what_it_cannot_read(tmp_path):
+    unreadable = tmp_path / ("x" * 300)  # as good as a folder without permission, and the same for root
+    run = _run("--db", unreadable, "--out", tmp_path / "out")
+    assert run.returncode == 1
+    assert run.stderr == f"cannot read {unreadable}: File name too long; choose another --db\n"

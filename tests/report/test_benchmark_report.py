@@ -290,6 +290,32 @@ def test_chart_of_many_combinations_shows_the_best_without_overlaps(tmp_path):
     assert values.tolist() == sorted(benchmark.table["brier"])[:40]
 
 
+def test_charts_of_an_earlier_report_do_not_stay(report_db, tmp_path):
+    foreign = {name: tmp_path / name for name in ("benchmark_mine.png", "notes.txt", "auroc.png")}
+    for path in foreign.values():
+        path.write_text("keep me")
+    first = write_report(answer(report_db), tmp_path)
+    old = {path.name for path in first if path.suffix == ".png"}
+    second = write_report(answer(report_db, stage="outlier_detection"), tmp_path)
+    assert "benchmark_auroc.png" in old
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in second} | set(foreign)
+    assert all(path.read_text() == "keep me" for path in foreign.values())
+
+
+@pytest.mark.parametrize(
+    "listed",
+    ["no JSON", "[]", '{"charts": 5}', '{"charts": [["x"], "notes.txt", "../benchmark_x.png", "/etc/x"]}'],
+)
+def test_only_charts_beside_the_report_are_removed(report_db, tmp_path, listed):
+    out = tmp_path / "out"
+    out.mkdir()
+    for path in (tmp_path / "benchmark_x.png", out / "notes.txt"):
+        path.write_text("keep me")
+    (out / "benchmark_results.json").write_text(listed)
+    write_report(answer(report_db, stage="outlier_detection"), out)
+    assert (tmp_path / "benchmark_x.png").exists() and (out / "notes.txt").exists()
+
+
 def test_command(report_db, tmp_path):
     command = [sys.executable, str(ROOT / "scripts" / "run_benchmark.py"), "--out", str(tmp_path / "out")]
     good = subprocess.run(
@@ -309,3 +335,18 @@ def test_command_says_where_it_cannot_write(report_db, tmp_path):
     run = subprocess.run([*command, "--out", str(tmp_path / "file")], capture_output=True, text=True)
     assert run.returncode == 2
     assert run.stderr == f"cannot write {tmp_path / 'file'}: File exists; choose another --out\n"
+
+
+def test_command_says_what_it_cannot_read(report_db, tmp_path):
+    command = [sys.executable, str(ROOT / "scripts" / "run_benchmark.py"), "--out", str(tmp_path / "out")]
+    unreadable = tmp_path / ("x" * 300)  # as good as a folder without permission, and the same for root
+    run = subprocess.run([*command, "--db", str(unreadable)], capture_output=True, text=True)
+    assert run.returncode == 1
+    assert run.stderr == f"cannot read {unreadable}: File name too long; choose another --db\n"
+    locked = tmp_path / "locked.db"
+    shutil.copy(report_db, locked)
+    with duckdb.connect(str(locked)):
+        run = subprocess.run([*command, "--db", str(locked)], capture_output=True, text=True)
+    assert run.returncode == 1
+    assert run.stderr.startswith(str(locked)) and "lock" in run.stderr and run.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
