@@ -13,14 +13,15 @@ from src.cohort.device import import_recordings
 from src.cohort.file import write_cohort
 
 _LABELS_HELP = (
-    "CSV with the columns file,subject_code,class_label,age and, if wanted, eye; class_label is control, "
-    "glaucoma or empty (no diagnosis), age in years or empty. Recordings with the same subject_code belong "
-    "together and are resampled together."
+    "CSV with the columns file,subject_code,class_label,age and, if wanted, eye and recording_name; "
+    "class_label is control, glaucoma or empty (no diagnosis), age in years or empty; recording_name (a date "
+    "or a number) tells recordings of one eye apart. Recordings with the same subject_code belong together "
+    "and are resampled together."
 )
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns its exit status."""
+    """Run the command; 0 when it is done, 1 when something cannot be read, 2 when not be written."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="folder with one raw CSV file per recording")
     parser.add_argument("--labels", type=Path, required=True, help=_LABELS_HELP)
@@ -31,7 +32,11 @@ def main(argv: list[str] | None = None) -> int:
     except CohortError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    write_cohort(cohort, arguments.out, original_codes=lookup["original_code"])
+    try:
+        write_cohort(cohort, arguments.out, original_codes=lookup["original_code"])
+    except OSError as error:
+        print(f"cannot write {arguments.out}: {error.strerror}; choose another --out", file=sys.stderr)
+        return 2
     print(_summary(cohort, arguments.out))
     return 0
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+PICTURES = (".png", ".pdf", ".svg")
 
 
 def main() -> int:
@@ -25,6 +26,8 @@ def main() -> int:
         "--out", type=Path, default=Path("figures/first_trace.png"), help="picture (default: %(default)s)"
     )
     arguments = parser.parse_args()
+    if arguments.out.suffix not in PICTURES:
+        parser.error(f"--out is {arguments.out}; expected a name that ends in {', '.join(PICTURES)}")
 
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
@@ -53,7 +56,11 @@ def main() -> int:
         age = f", median age {ages[rows].median():.0f}" if ages[rows].notna().any() else ""
         print(f"  {int(rows.sum()):4d} {name}{age}")
     cohort, _ = read_cohort(card.path)
-    draw(cohort, arguments.out)
+    try:
+        draw(cohort, arguments.out)
+    except OSError as error:
+        print(f"cannot write {arguments.out}: {error.strerror}; choose another --out", file=sys.stderr)
+        return 2
     print(f"One recording: {arguments.out}")
     return 0
 

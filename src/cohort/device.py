@@ -186,17 +186,20 @@ def read_labels(path: str | Path) -> pd.DataFrame:
     ----------
     path : str or Path
         CSV with the columns file, subject_code, class_label ('control', 'glaucoma' or empty), age (years or
-        empty) and, if wanted, eye.
+        empty) and, if wanted, eye and recording_name (a date or a number that tells recordings of one eye
+        apart).
 
     Returns
     -------
     DataFrame
-        `file`, `original`, `label` (0, 1, NaN), `age`, `eye`; sorted by file.
+        `file`, `original`, `label` (0, 1, NaN), `age`, `eye`, `order` (recording_name, then file, as text);
+        sorted by file.
 
     Raises
     ------
     CohortError
-        If a column or code is missing, a file listed twice, an age no number, a label unknown.
+        If a column or code is missing, a file listed twice, an age no number, a label unknown, or one eye of
+        a subject given twice with nothing to tell the recordings apart.
     """
     path = Path(path)
     table = _read_text_table(path)
@@ -223,7 +226,26 @@ def read_labels(path: str | Path) -> pd.DataFrame:
     out = pd.DataFrame({"file": table["file"], "original": table["subject_code"], "age": age})
     out["label"] = labels_from_names(table["class_label"])
     out["eye"] = table.get("eye")
+    out["name"] = table["recording_name"].fillna("") if "recording_name" in table else ""
+    _check_one_recording(path.name, out)
+    out["order"] = out.pop("name") + " " + out["file"]
     return out.sort_values("file").reset_index(drop=True)
+
+
+def _check_one_recording(labels: str, table: pd.DataFrame) -> None:
+    """Refuse an eye given twice: a slip, unless a name tells the recordings apart."""
+    known = table[table["eye"].notna()]
+    twins = known[known.duplicated(["original", "eye", "name"], keep=False)]
+    if twins.empty:
+        return
+    first = twins.iloc[0]
+    same = (twins[["original", "eye", "name"]] == first[["original", "eye", "name"]]).all(axis=1)
+    files = twins["file"][same]
+    raise CohortError(
+        f"{labels}: {files.iloc[0]!r} and {files.iloc[1]!r} are both eye {first['eye']!r} of subject "
+        f"{first['original']!r}; expected each eye once: correct the eye, or tell the recordings apart in a "
+        "column recording_name (a date or a number)"
+    )
 
 
 def _read_text_table(path: Path) -> pd.DataFrame:
@@ -274,7 +296,7 @@ def import_recordings(folder: str | Path, labels: str | Path) -> tuple[Cohort, p
         pupil[row], on = on_grid(read_device_file(folder / file), time)
         for colour, values in on.items():
             drive[colour][row] = values
-    table["split"], table["severity"], table["order"] = "train", np.nan, table["file"]
+    table["split"], table["severity"] = "train", np.nan
     subjects, rows = anonymise(table)
     light = {colour: _edges(time, values, table["file"]) for colour, values in drive.items()}
     cohort = Cohort(

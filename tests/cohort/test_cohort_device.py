@@ -139,6 +139,14 @@ BAD_LABELS = {
     "wrong age": (LABELS.replace("glaucoma,70,R", "glaucoma,old,R"), "row 4: age is 'old'"),
     "no code": (LABELS.replace("S1", ""), "row 3: subject_code is empty"),
     "twice": (LABELS + "a.csv,S2,glaucoma,70,\n", "row 5: file 'a.csv' is listed twice"),
+    "one eye twice": (
+        LABELS.replace("70,R", "70,L"),
+        "labels.csv: 'a.csv' and 'c.csv' are both eye 'L' of subject 'S2'; expected each eye once: correct ",
+    ),
+    "one eye and one visit twice": (
+        "file,subject_code,class_label,age,eye,recording_name\na.csv,S2,,,L,1\nb.csv,S2,,,L,2\nc.csv,S2,,,L,1\n",
+        "'a.csv' and 'c.csv' are both eye 'L'",
+    ),
     "absent file": (LABELS + "d.csv,S9,,,\n", "'d.csv' is not in raw/"),
     "unlisted file": (LABELS.replace("b.csv,S1,,,\n", ""), "no row for 'b.csv'"),
     "two ages": (
@@ -165,6 +173,18 @@ def test_file_that_is_no_text(content, tmp_path):
     path.write_bytes(content)
     with pytest.raises(CohortError, match=r"a.csv: not a text file \(UTF-8\)"):
         read_device_file(path)
+
+
+def test_several_recordings_of_an_eye(tmp_path):
+    header, rows = "file,subject_code,class_label,age,eye,recording_name\n", ("2026-03-01", "", "2025-11-30")
+    named = header + "".join(
+        f"{f}.csv,S2,,70,L,{day}\n" for f, day in zip(("a", "b", "c"), rows, strict=True)
+    )
+    nobody_knows = "file,subject_code,class_label,age,eye\n" + "".join(f"{f}.csv,S2,,70,\n" for f in "abc")
+    for labels, expected in ((named, "bca"), (nobody_knows, "abc")):
+        _, lookup = import_recordings(*folder_of(tmp_path / "raw", labels=labels))
+        names = dict(zip(lookup["recording"], lookup["file"], strict=True))
+        assert names == {f"U001-{k}": f"{file}.csv" for k, file in enumerate(expected, start=1)}
 
 
 @pytest.mark.parametrize("case", BAD_LABELS)
@@ -197,6 +217,13 @@ def test_command_that_fails_says_why_and_writes_nothing(tmp_path):
     assert done.stderr.startswith("error: a.csv, line 7: field 2 (pupil) is 'blink'")
     assert "Traceback" not in done.stderr
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_command_says_where_it_cannot_write(tmp_path):
+    done = run_import(*folder_of(tmp_path / "raw"), tmp_path / "raw")
+    assert done.returncode == 2
+    assert done.stderr == f"cannot write {tmp_path / 'raw'}: Is a directory; choose another --out\n"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["labels.csv", "raw"]
 
 
 def test_command_round_trip(tmp_path):
