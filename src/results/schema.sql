@@ -435,7 +435,7 @@ CREATE TABLE subject_influence (
     influence DOUBLE
 );
 COMMENT ON TABLE subject_influence IS 'How much each subject pulls on the out-of-bag estimate: makes every pair of runs, and every mean over runs, comparable by subject. One row per run, subject and metric. Key: run_id, subject_code, metric.';
-COMMENT ON COLUMN subject_influence.influence IS 'Influence of the subject on the oob estimate, in the unit of the metric; sums to 0 over the subjects. NULL where undefined.';
+COMMENT ON COLUMN subject_influence.influence IS 'Influence of the subject on the oob estimate, in the unit of the metric; about 0 on average in each class. Its standard error: sqrt(sum over classes of n_class var_class) / n. NULL where undefined.';
 
 CREATE TABLE retention_curves (
     run_id VARCHAR NOT NULL,
