@@ -119,7 +119,7 @@ def bootstrap(
     n_jobs: int = 1,
     progress: Progress | None = None,
     start_method: str | None = None,
-    permutation_every: int = 5,
+    permutation_every: int = 10,
 ) -> BootstrapResult:
     """Fit a classifier on stratified bootstrap resamples and predict every recording each time.
 
