@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.no_effect import METHODS, auroc_of, excludes_chance, plan
+from benchmarks.no_effect import METHODS, auroc_of, excludes_chance, full_rows, plan, quick_rows
 from src.cohort import Cohort
 from src.combination import Combination, Step
 from src.evaluation.estimators import estimate_all
@@ -109,3 +109,34 @@ def test_the_check_itself(estimate: float, lo: float, hi: float, found: bool):
 def test_an_undefined_auroc_is_no_all_clear():
     with pytest.raises(ValueError, match="the AUROC is undefined"):
         excludes_chance(math.nan, math.nan, math.nan)
+
+
+def test_every_cohort_has_resamples_of_its_own(cohorts: Path, tracking_uri: str):
+    first, second = (plan(cohorts, tracking_uri, seed, "pupil-gt", "linear") for seed in (3, 4))
+    assert (first.seed, second.seed) == (3, 4)
+    assert first.cohort.content_hash != second.cohort.content_hash
+
+
+def four_blocks(means: list[float], half_width: float = 0.05) -> np.ndarray:
+    """160 cohorts; those of a block lie at its mean, or 0.01 from it on either side."""
+    estimate = np.concatenate([mean + np.tile([-0.01, 0.01], 20) for mean in means])
+    return np.column_stack([estimate, estimate - half_width, estimate + half_width])
+
+
+def test_a_block_may_stray_but_not_all_of_them():
+    values = four_blocks([0.525, 0.5, 0.505, 0.49])
+    mean, error, lowest, highest, excluded = full_rows("a x b", values)
+    assert [mean.value, lowest.value, highest.value] == pytest.approx([0.505, 0.49, 0.525])
+    assert error.value == pytest.approx(np.std(values[:, 0], ddof=1) / math.sqrt(160))
+    assert [row.met for row in (mean, error, lowest, highest, excluded)] == [True, None, None, None, True]
+    assert (excluded.value, excluded.unit, excluded.requirement) == (0, "of 160", "at most 24")
+    assert not full_rows("a x b", four_blocks([0.525, 0.525, 0.525, 0.51]))[0].met
+
+
+def test_intervals_without_chance_are_counted():
+    values = four_blocks([0.5] * 4)
+    values[:24, 1] = 0.501
+    assert full_rows("a x b", values)[4].met
+    values[24, 1] = 0.501
+    assert not full_rows("a x b", values)[4].met
+    assert [row.met for row in quick_rows("a x b", values[:6])] == [None] * 3
