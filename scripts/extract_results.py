@@ -16,8 +16,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Extract; 0 when a database was built, 1 when not (or a run rejected, --strict), 2 for a bad place."""
     options = _options(arguments)
     from src.results.extraction import ExtractionError, extract
+    from src.results.parquet import export_parquet
     from src.results.publishing import PublishingError
     from src.results.selection import SelectionError
+    from src.results.workers import WorkerDiedError
     from src.tracking import TrackingError, default_tracking_uri
 
     if options.artifact_root and not options.artifact_root.is_dir():
@@ -30,16 +32,32 @@ def main(arguments: list[str] | None = None) -> int:
             options.artifact_root,
             options.cohort,
             options.sweep,
+            rebuild=options.rebuild,
+            dictionary=options.dictionary,
         )
-    except (ExtractionError, PublishingError, SelectionError, TrackingError) as error:
+    except (ExtractionError, PublishingError, SelectionError, TrackingError, WorkerDiedError) as error:
         print(f"No database was built: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        place = error.filename or options.db
-        print(f"cannot write {place}: {error.strerror or error}; choose another --db", file=sys.stderr)
-        return 2
+        return _cannot_write(error, options.db, "--db or --dictionary" if options.dictionary else "--db")
     print(summary.text())
+    if options.parquet:
+        try:
+            tables = export_parquet(options.db, options.parquet)
+        except PublishingError as error:
+            print(error, file=sys.stderr)
+            return 2
+        except OSError as error:
+            return _cannot_write(error, options.parquet, "--parquet")
+        print(f"{options.parquet}: {len(tables)} tables as Parquet")
     return 1 if options.strict and summary.n_rejected else 0
+
+
+def _cannot_write(error: OSError, place: Path, option: str) -> int:
+    """Say what cannot be written; every failure to read has a sentence of its own."""
+    place = error.filename or place
+    print(f"cannot write {place}: {error.strerror or error}; choose another {option}", file=sys.stderr)
+    return 2
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -55,6 +73,11 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--db", type=Path, default=DATABASE, help="the database (default: %(default)s)")
     parser.add_argument("--cohort", help="beginning of the cohort hash (default: the newest sweep's)")
     parser.add_argument("--sweep", help="id or name of a sweep (default: the newest)")
+    parser.add_argument("--rebuild", action="store_true", help="evaluate every run, also what is unchanged")
+    parser.add_argument("--parquet", type=Path, metavar="DIR", help="also write every table as Parquet there")
+    parser.add_argument(
+        "--dictionary", type=Path, metavar="FILE", help="the data dictionary (default: beside the database)"
+    )
     parser.add_argument("--strict", action="store_true", help="exit with 1 if a run was rejected")
     return parser.parse_args(arguments)
 

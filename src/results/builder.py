@@ -144,9 +144,14 @@ def _comment_like_first(connection: duckdb.DuckDBPyConnection, relations: str, n
         connection.execute(f"COMMENT ON COLUMN {relation}.\"{column}\" IS '{quoted}'")
 
 
+def view_files() -> dict[str, str]:
+    """Return the SQL of every view and macro, by name."""
+    return {file.stem: file.read_text(encoding="utf-8") for file in sorted((HERE / "views").glob("*.sql"))}
+
+
 def _views_in_order() -> list[str]:
     """The statements of all views, those that read another view after it."""
-    waiting = {file.stem: file.read_text(encoding="utf-8") for file in sorted((HERE / "views").glob("*.sql"))}
+    waiting = view_files()
     ordered: list[str] = []
     while waiting:
         ready = [name for name, sql in waiting.items() if not any(o in sql for o in waiting if o != name)]

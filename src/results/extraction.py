@@ -22,6 +22,7 @@ from src.results.builder import SCHEMA_VERSION, ResultsWriter, new_results, reop
 from src.results.checks import failed_checks
 from src.results.comparing import write_comparisons
 from src.results.coverage import coverage_rows
+from src.results.dictionary import dictionary_page, write_page
 from src.results.headlines import write_headlines
 from src.results.previous import Previous, evaluation_code, read_previous
 from src.results.publishing import new_version
@@ -106,6 +107,7 @@ def extract(
     sweep: str | None = None,
     progress: bool = True,
     rebuild: bool = False,
+    dictionary: Path | None = None,
 ) -> Summary:
     """Build the results database from a store of runs.
 
@@ -125,6 +127,8 @@ def extract(
         Whether to show a progress bar.
     rebuild : bool
         Whether to evaluate every run, whatever is there already.
+    dictionary : Path, optional
+        The data dictionary, an HTML page; beside the database by default.
 
     Returns
     -------
@@ -170,6 +174,8 @@ def extract(
             write_comparisons(writer, registry)
             if broken := failed_checks(writer.connection):
                 raise ExtractionError("the new database fails its data tests: " + "; ".join(broken))
+            page = dictionary_page(writer.connection, db_path.name)
+    write_page(page, dictionary or db_path.with_name(f"{db_path.stem}_dictionary.html"))
     kinds = Counter(run.candidate.kind for run in collection.included)
     return Summary(
         path=db_path,

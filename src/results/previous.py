@@ -47,7 +47,7 @@ class Previous:
     def unchanged(self, run_id: str, path: Path) -> RunFacts | None:
         """What is known of the run, if its file is still the one its rows come from."""
         facts = self.runs.get(run_id)
-        return facts if facts is not None and facts.describe(path) else None
+        return facts and facts.still_of(path)
 
     def identity(self, run_id: str, path: Path) -> Identity | None:
         """What the run's file is about, if it is known."""

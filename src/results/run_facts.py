@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,14 @@ class RunFacts:
     fit_seconds: float | None
     package_versions: str | None
 
-    def describe(self, path: Path) -> bool:
-        """Return whether the file at `path` is still the one described here."""
+    def still_of(self, path: Path) -> RunFacts | None:
+        """Return the facts, with its time, if the file at `path` is still the one described; or None."""
         state = path.stat()
         if state.st_size != self.file_bytes:
-            return False
-        return state.st_mtime_ns == self.modified_ns or file_digest(path) == self.digest
+            return None
+        if state.st_mtime_ns != self.modified_ns and file_digest(path) != self.digest:
+            return None
+        return replace(self, modified_ns=state.st_mtime_ns)
 
 
 def facts_of(path: Path, table: BootstrapTable) -> RunFacts:

@@ -215,5 +215,5 @@ def _json(folder: Path, name: str) -> Any:
         raise RejectedRun(f"{name} has more than {_MAX_JSON_BYTES} bytes")
     try:
         return json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda _: None)
-    except (ValueError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RejectedRun(f"{name} is damaged") from error

@@ -59,9 +59,15 @@ def open_store(uri: str | Path, artifact_root: Path | None = None) -> Store:
     Raises
     ------
     TrackingError
-        If there is no store at that place.
+        If there is no store at that place, or it cannot be read.
     """
-    text = str(uri)
+    try:
+        return _open(str(uri), artifact_root)
+    except OSError as error:
+        raise TrackingError(f"the store {error.filename or uri} cannot be read: {error.strerror}") from error
+
+
+def _open(text: str, artifact_root: Path | None) -> Store:
     if text.startswith("file:") or "://" not in text:
         path = Path(unquote(urlparse(text).path) if text.startswith("file:") else text).resolve()
         if path.is_dir():
@@ -93,7 +99,11 @@ def read_artifact(folder: Path, name: str) -> Path:
         If it is missing, or is a link or lies elsewhere: artifacts of a store never lead out of it.
     """
     path = folder / name
-    if not path.is_file():
+    try:
+        found = path.is_file()
+    except OSError as error:
+        raise RejectedRun(f"the artifact {name} cannot be read: {error.strerror}") from error
+    if not found:
         raise RejectedRun(f"the artifact {name} is missing")
     if path.is_symlink() or path.resolve().parent != folder.resolve():
         raise RejectedRun(f"the artifact {name} is a link out of the run's folder")
@@ -201,7 +211,14 @@ def _is_experiment(folder: Path) -> bool:
 
 def _experiment_name(folder: Path) -> str:
     """Name of an experiment; empty where its folder does not tell."""
-    return str(_meta(folder).get("name", "")) if (folder / "meta.yaml").is_file() else ""
+    if not (folder / "meta.yaml").is_file():
+        return ""
+    try:
+        return str(_meta(folder).get("name", ""))
+    except RejectedRun as error:
+        raise TrackingError(
+            f"the experiment {folder} cannot be named: {error}; repair or remove that file"
+        ) from error
 
 
 def _run_folders(experiment: Path) -> list[Path]:
@@ -283,3 +300,5 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise RejectedRun(f"its {path.name} is no text") from error
+    except OSError as error:
+        raise RejectedRun(f"its {path.name} cannot be read: {error.strerror}") from error

@@ -16,7 +16,7 @@ from src.results.safe_pickle import RejectedRun
 
 T = TypeVar("T")
 
-_TOO_FEW = 4  # starting processes takes longer than so many files
+_TOO_FEW = 8  # starting processes takes longer than so many files
 _AHEAD = 2  # files in work or waiting, with their results, per process: this bounds the memory
 
 

@@ -512,7 +512,12 @@ def test_counts_that_do_not_add_up_stop_the_extraction_and_the_old_database_stay
     with pytest.raises(ExtractionError, match="detections add up"):
         build()
     assert (tmp_path / "results.db").read_bytes() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".results.db.lock", "mlruns", "results.db"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".results.db.lock",
+        "mlruns",
+        "results.db",
+        "results_dictionary.html",
+    ]
 
 
 def test_nothing_to_extract_says_what_there_is(store, build):
