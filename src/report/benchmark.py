@@ -82,6 +82,12 @@ class Benchmark:
         the coverage: a failed baseline is among them.
     identical : DataFrame
         Pairs of combinations (`a`, `b`) whose predictions are the same to the last bit.
+    curse : mapping or None
+        What choosing the best adds to the metric ranked by, or else to the Brier score, which the rule uses.
+    detectable : mapping or None
+        Smallest difference in the metric ranked by that this many subjects can show.
+    undecided : mapping or None
+        Number of combinations `included` in the confidence set of the Brier score, and `total`.
     background : Background
     """
 
@@ -93,6 +99,9 @@ class Benchmark:
     baseline: pd.DataFrame
     left_out: pd.DataFrame
     identical: pd.DataFrame
+    curse: Mapping[str, Any] | None
+    detectable: Mapping[str, Any] | None
+    undecided: Mapping[str, Any] | None
     background: Background
 
     @property
@@ -185,6 +194,9 @@ def read_benchmark(query: Query, registry: Registry, question: Question, dataset
         baseline=_baseline(query) if screening else table.iloc[:0],
         left_out=query(_LEFT_OUT),
         identical=query(_IDENTICAL),
+        curse=_first(query(_CURSE, {"metric": question.metric.name})) if screening else None,
+        detectable=_first(query(_DETECTABLE, {"metric": question.metric.name})) if screening else None,
+        undecided=_first(query(_UNDECIDED)) if screening else None,
         background=background,
     )
 
@@ -326,6 +338,18 @@ SELECT a.featurization AS a_featurization, a.outlier_method AS a_outlier_method,
        b.imputation_method AS b_imputation_method, b.classifier AS b_classifier
 FROM identical_predictions i JOIN runs a ON a.run_id = i.run_id_a JOIN runs b ON b.run_id = i.run_id_b
 ORDER BY i.run_id_a, i.run_id_b
+"""
+_CURSE = """
+SELECT w.*, m.display_name FROM winners_curse w JOIN metrics m ON m.name = w.metric
+WHERE w.metric IN ($metric, 'brier') ORDER BY w.metric = $metric DESC
+"""
+_DETECTABLE = """
+SELECT d.*, m.display_name FROM detectable_difference d JOIN metrics m ON m.name = d.metric
+WHERE d.metric = $metric AND d.detectable IS NOT NULL
+"""
+_UNDECIDED = """
+SELECT count(*) FILTER (included) AS included, count(*) AS total FROM confidence_set
+WHERE metric = 'brier' HAVING total > 0
 """
 
 

@@ -28,8 +28,8 @@ _ABOUT_RANKS = (
     "Each interval is that of one combination, not of a difference between two.",
     "All combinations are judged on the same resamples, so their estimates are paired: overlapping intervals "
     "do not mean that two combinations are equal, nor do ranks mean that they differ.",
-    "The best of many is optimistic (winner's curse): it was chosen for its estimate, luck included.",
-    "Tests that compare combinations are not part of this version.",
+    "Differences with their intervals and p values, which come from subjects and never from iterations, are "
+    "in the database: v_pairs, v_method_effects, v_confidence_set.",
 )
 _ABOUT_MEDIANS = (
     "Calibration slopes, intercepts and the O:E ratio are means over the resamples, with the medians beside "
@@ -76,9 +76,35 @@ def cautions(benchmark: Benchmark) -> list[str]:
     if benchmark.table["uses_truth"].any():
         lines.append(f"Rank with {TRUTH_MARK}: uses the ground truth; cannot be had in practice.")
     if benchmark.question.stage == "classification":
-        lines += _ABOUT_RANKS
+        lines += [*_about_choice(benchmark), *_ABOUT_RANKS]
     if any(name.endswith("(median)") for name in _columns(benchmark, benchmark.metrics).values()):
         lines.append(_ABOUT_MEDIANS)
+    return lines
+
+
+def _about_choice(benchmark: Benchmark) -> list[str]:
+    """What it means to have been chosen among many, and what so few subjects can tell apart."""
+    lines = [
+        "The best of many is optimistic (winner's curse): it was chosen for its estimate, luck included."
+    ]
+    if curse := benchmark.curse:
+        lines = [
+            f"Winner's curse: the best of the combinations loses {curse['optimism']:.3f} in "
+            f"{curse['display_name']} when it is chosen on drawn subjects and scored on the others "
+            f"({curse['value']:.3f} becomes {curse['corrected']:.3f}; mean out-of-bag predictions, all "
+            "combinations, with and without ground truth)."
+        ]
+    if detectable := benchmark.detectable:
+        lines.append(
+            f"With {detectable['n_cases']} cases and {detectable['n_controls']} controls, two combinations "
+            f"must differ by {detectable['detectable']:.3f} in {detectable['display_name']} for a test to find it "
+            f"with a probability of {detectable['power']:.0%} (two-sided, {detectable['alpha']:.0%})."
+        )
+    if undecided := benchmark.undecided:
+        lines.append(
+            f"{undecided['included']} of {undecided['total']} combinations cannot be told from the best by "
+            "Brier score (model confidence set, 95 %)."
+        )
     return lines
 
 

@@ -72,6 +72,23 @@ def test_champion_is_the_lowest_brier_whatever_ranks(report_db):
         )
 
 
+def test_what_choosing_the_best_adds_stands_below_the_ranking(report_db, tmp_path):
+    database = changed(
+        report_db,
+        tmp_path,
+        """INSERT INTO winners_curse VALUES ('brier', 'r0000', .1, 'r0000', .11, .13, .02, .1, .2, 1000),
+           ('auroc', 'r0000', .9, 'r0001', .91, .88, .03, .8, .9, 1000)""",
+        "INSERT INTO detectable_difference VALUES ('auroc', .015, .8, .05, .042, 16, 44)",
+        """INSERT INTO confidence_set SELECT 'brier', run_id, .5, run_id < 'r0005' FROM essential_metrics""",
+    )
+    by_auroc, by_slope = (cautions(answer(database, metric=name)) for name in ("auroc", "cal_slope"))
+    assert any("loses 0.030 in AUROC" in line and "0.910 becomes 0.880" in line for line in by_auroc)
+    assert any("16 cases and 44 controls" in line and "0.042 in AUROC" in line for line in by_auroc)
+    assert any(line.startswith("4 of 34 combinations cannot be told") for line in by_auroc)
+    assert any("loses 0.020 in Brier" in line for line in by_slope)
+    assert not any("must differ by" in line for line in by_slope)
+
+
 def test_the_best_without_truth_stands_beside_a_champion_with_truth(report_db):
     sql = """SELECT run_id FROM essential_metrics WHERE 'pupil-gt' NOT IN (outlier_method, imputation_method)
              ORDER BY brier, auroc DESC LIMIT 1"""
