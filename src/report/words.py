@@ -97,8 +97,8 @@ def _about_choice(benchmark: Benchmark) -> list[str]:
     if detectable := benchmark.detectable:
         lines.append(
             f"With {detectable['n_cases']} cases and {detectable['n_controls']} controls, two combinations "
-            f"must differ by {detectable['detectable']:.3f} in {detectable['display_name']} for a test to find it "
-            f"with a probability of {detectable['power']:.0%} (two-sided, {detectable['alpha']:.0%})."
+            f"must differ by {detectable['detectable']:.3f} in {detectable['display_name']} for a test to "
+            f"find it with a probability of {detectable['power']:.0%} (two-sided, {detectable['alpha']:.0%})."
         )
     if undecided := benchmark.undecided:
         lines.append(
