@@ -76,6 +76,16 @@ def test_forest_draws_every_combination_and_every_interval(demo, name):
     assert counts["baseline"] == 2
 
 
+def test_the_line_of_age_is_that_of_age_alone(gaps_db, tmp_path):
+    path = shutil.copy(gaps_db, tmp_path / "two_baselines.db")
+    changes = "'b2' AS run_id, 'simple-age' AS featurization, 'LOF' AS outlier_method, brier / 2 AS brier"
+    with duckdb.connect(path) as connection:
+        age = connection.execute("SELECT run_id FROM baseline_metrics").fetchall()
+        connection.execute(f"INSERT INTO baseline_metrics SELECT * REPLACE ({changes}) FROM baseline_metrics")
+    _, tables, _ = drawn(FIGURES[NAMES.index("forest_classifier")], path, laid_out=False)
+    assert [(run_id,) for run_id in tables["baseline"]["run_id"]] == age
+
+
 @pytest.mark.parametrize("name", ["heatmap_auroc", "heatmap_brier"])
 def test_heatmap_draws_every_planned_cell_and_marks_the_missing(demo, name):
     sheet, tables, _ = demo(name)
