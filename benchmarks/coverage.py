@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from benchmarks import Row, at_most, within
 from src.evaluation.auc import auroc as auroc_of
-from src.evaluation.estimators import Estimate, evaluate_run
+from src.evaluation.estimators import COVERAGE_CHECKED, Estimate, evaluate_run
 from src.evaluation.metrics import brier
 from src.evaluation.resampling import inbag_counts
 
@@ -32,6 +32,7 @@ Y = np.repeat([0, 1], [N_CONTROLS, N_CASES])
 CODES = [f"S{i:03d}" for i in range(Y.size)]
 AUROCS = (0.5, 0.8, 0.91, 0.95)
 REQUIRED = ("auroc", "brier")
+HELD = (*REQUIRED, *sorted({metric for metric, _ in COVERAGE_CHECKED} - {*REQUIRED}))
 BENEFITS = {f"net_benefit_{percent:02d}": percent / 100 for percent in (5, 10, 15, 20)}
 N_SAMPLES, N_SAMPLES_TREE, N_POPULATION = 1000, 200, 100_000
 WORKERS = 2
@@ -281,23 +282,23 @@ def run(quick: bool) -> list[Row]:
     with ProcessPoolExecutor(WORKERS, mp_context=multiprocessing.get_context("spawn")) as pool:
         for auroc in AUROCS:
             found = coverage(partial(linear_sample, auroc), n, pool, f"AUROC {auroc:g}")
-            rows += _required(f"AUROC {auroc:g}", found) + _reported(f"AUROC {auroc:g}", found)
+            # Forty samples cannot tell 0.92 from 0.88: nothing is asked of them.
+            rows += _reported(f"AUROC {auroc:g}", found) if quick else _required(f"AUROC {auroc:g}", found)
         trees = coverage(partial(tree_sample, 0.8), n_trees, pool, "trees")
     return rows + [Row(f"AUROC 0.8, trees: {name}", shares.whole) for name, shares in trees.items()]
 
 
 def _required(about: str, found: dict[str, Coverage]) -> list[Row]:
     """A planted error, half the standard error, has to show as coverage below the limit."""
-    rows = [within(f"{about}: {name}", found[name].whole, 0.95, 0.03) for name in REQUIRED]
+    rows = [within(f"{about}: {name}", found[name].whole, 0.95, 0.03) for name in HELD]
     errors = [at_most(f"{about}: {n}, half the standard error", found[n].half, 0.92) for n in REQUIRED]
-    return rows + errors
+    return rows + errors + _reported(about, {n: shares for n, shares in found.items() if n not in HELD})
 
 
 def _reported(about: str, found: dict[str, Coverage]) -> list[Row]:
     rows = []
     for name, shares in found.items():
-        if name not in REQUIRED:
-            rows.append(Row(f"{about}: {name}", shares.whole))
+        rows.append(Row(f"{about}: {name}", shares.whole))
         if shares.exists < 1:
             rows.append(Row(f"{about}: {name}, samples with an interval", shares.exists))
     return rows
