@@ -283,12 +283,12 @@ def run(quick: bool) -> list[Row]:
         for auroc in AUROCS:
             found = coverage(partial(linear_sample, auroc), n, pool, f"AUROC {auroc:g}")
             # Forty samples cannot tell 0.92 from 0.88: nothing is asked of them.
-            rows += _reported(f"AUROC {auroc:g}", found) if quick else _required(f"AUROC {auroc:g}", found)
+            rows += _reported(f"AUROC {auroc:g}", found) if quick else _asked(f"AUROC {auroc:g}", found)
         trees = coverage(partial(tree_sample, 0.8), n_trees, pool, "trees")
     return rows + [Row(f"AUROC 0.8, trees: {name}", shares.whole) for name, shares in trees.items()]
 
 
-def _required(about: str, found: dict[str, Coverage]) -> list[Row]:
+def _asked(about: str, found: dict[str, Coverage]) -> list[Row]:
     """A planted error, half the standard error, has to show as coverage below the limit."""
     rows = [within(f"{about}: {name}", found[name].whole, 0.95, 0.03) for name in HELD]
     errors = [at_most(f"{about}: {n}, half the standard error", found[n].half, 0.92) for n in REQUIRED]
