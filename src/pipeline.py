@@ -24,6 +24,7 @@ from src.tracking import Record, StoredRun, Tracking
 
 STAGES = ("outlier", "imputation", "features", "classifier")
 N_EXAMPLES = 4
+LITTLE_FLAGGED, MUCH_FLAGGED = 0.001, 0.5  # of the recorded samples; beyond, something is likely wrong
 MAX_ERROR = 500  # letters of an error that fit into a table; the traceback has the rest
 
 log = logging.getLogger(__name__)
@@ -231,11 +232,7 @@ class Pipeline:
             raise PipelineError(
                 f"outlier={step.name} returned {mask.dtype} {mask.shape}; expected bool (n, T)"
             )
-        if not mask.any():
-            log.warning(
-                "outlier=%s flagged no sample of any recording: look at its settings and the signals",
-                step.name,
-            )
+        _warn_of_odd_mask(step, mask, np.isfinite(self.cohort.pupil))
         quality = self._detection_quality(mask)
 
         def write(folder: Path) -> None:
@@ -451,6 +448,20 @@ def _warn_of_other_versions(run: StoredRun) -> None:
             log.warning(
                 "reusing %s made with %s %s (now %s)", run.run_name, package, then[package], now[package]
             )
+
+
+def _warn_of_odd_mask(step: Step, mask: np.ndarray, recorded: np.ndarray) -> None:
+    """Warn where next to nothing, or most of a typical recording, of what was recorded is flagged."""
+    share = (mask & recorded).sum(axis=1) / np.maximum(recorded.sum(axis=1), 1)
+    if share.mean() < LITTLE_FLAGGED:
+        found = f"{share.mean():.2%} of all"
+    elif np.median(share) > MUCH_FLAGGED:
+        found = f"{np.median(share):.0%} of the median recording's"
+    else:
+        return
+    log.warning(
+        "outlier=%s flagged %s recorded samples: look at its settings and the signals", step.name, found
+    )
 
 
 def _check_imputed(step: Step, imputed: np.ndarray, pupil: np.ndarray, missing: np.ndarray) -> None:

@@ -11,7 +11,7 @@ from src import stage_files
 from src.cohort.file import read_cohort, write_cohort
 from src.cohort.synthetic import generate
 from src.combination import CohortCard, Combination, Step
-from src.pipeline import Pipeline, open_tracking, run_combination
+from src.pipeline import Pipeline, _warn_of_odd_mask, open_tracking, run_combination
 from src.results.bootstrap_pickle import load
 from src.tracking import list_runs
 
@@ -222,6 +222,19 @@ def test_without_the_truth_a_method_that_needs_it_says_so(combination, tmp_path,
         f"{stage}={target.rpartition('.')[2]} needs the artefact mask and the clean signal" in status["error"]
     )
     assert "no_truth.duckdb" in status["error"]
+
+
+@pytest.mark.parametrize(
+    ("share", "message"), [(0.0, "flagged 0.00% of all"), (0.2, ""), (0.6, "60% of the median recording's")]
+)
+def test_odd_masks_are_warned_about(combination, caplog, share, message):
+    mask = np.zeros((3, 100), dtype=bool)
+    mask[:, : int(100 * share)] = True
+    recorded = np.ones_like(mask)
+    mask[0, 90:], recorded[0, 90:] = True, False  # lost by the device: no detector's merit
+    _warn_of_odd_mask(combination.steps["outlier"], mask, recorded)
+    assert message in caplog.text
+    assert bool(caplog.text) == bool(message)
 
 
 def test_a_recording_without_an_observed_sample_stays_in_and_is_listed(combination):
