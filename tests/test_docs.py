@@ -33,6 +33,7 @@ MADE_LATER = (
     "data/private/",
     "results/bench",
     "data/public/foundation_plr_results.db",
+    "data/public/foundation_plr_results_dictionary.html",
 )
 
 
