@@ -31,6 +31,7 @@ _STOP, _PUT, _LONG_BINPUT = b".pr"
 _MEMO_WRITES = frozenset(
     ord(op.code) for op in pickletools.opcodes if "PUT" in op.name or op.name == "MEMOIZE"
 )
+_NEXT_MEMO = (b"\x94", b"q")  # MEMOIZE, and BINPUT up to 255
 _COUNT_BYTES = {
     pickletools.TAKEN_FROM_ARGUMENT1: 1,
     pickletools.TAKEN_FROM_ARGUMENT4: 4,
@@ -88,6 +89,10 @@ def _check_instructions(content: bytes) -> None:
     """Walk through the instructions; nothing is built, so nothing here can cost memory or run."""
     position, memo_writes, end = 0, 0, len(content)
     while position < end:
+        if plain := _PLAIN_RUN.match(content, position):
+            memo_writes += sum(plain[0].count(code) for code in _NEXT_MEMO)  # or more: arguments count too
+            position = plain.end()
+            continue
         code = content[position]
         if code == _STOP:
             return
@@ -138,6 +143,21 @@ def _skips() -> list[int]:
 
 
 _SKIP = _skips()
+
+
+def _plain_run() -> re.Pattern[bytes]:
+    """As many instructions as follow one another that need no look: loops in C, where there are 100,000."""
+    codes = [
+        (code, skip)
+        for code, skip in enumerate(_SKIP)
+        if skip >= 0 and code not in (_STOP, _PUT, _LONG_BINPUT)
+    ]
+    by_length = {skip: bytes(c for c, s in codes if s == skip) for _, skip in codes}
+    kinds = [b"[%s].{%d}" % (re.escape(members), skip) for skip, members in by_length.items()]
+    return re.compile(b"(?:%s)++" % b"|".join(kinds), re.DOTALL)
+
+
+_PLAIN_RUN = _plain_run()
 
 
 class _Recorder:

@@ -16,6 +16,9 @@ from src.results.safe_pickle import RejectedRun
 
 T = TypeVar("T")
 
+_KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
+"""What glibc reads: arrays of a few MB come and go, and giving them back to the system costs a tenth."""
+
 _TOO_FEW = 8  # starting processes takes longer than so many files
 _AHEAD = 2  # files in work or waiting, with their results, per process: this bounds the memory
 
@@ -85,6 +88,8 @@ class Workers:
         if self._pool is None:
             for variable in THREAD_VARIABLES:  # read by the libraries the processes import
                 os.environ.setdefault(variable, "1")
+            for variable, value in _KEEP_MEMORY.items():
+                os.environ.setdefault(variable, value)
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(self.number, context, initializer=die_with_parent)
         return self._pool
