@@ -85,7 +85,8 @@ def test_the_leaderboard_ranks_by_brier_then_auroc_and_shows_what_the_choice_add
     assert board["rank"].tolist() == [1, 2, 3, 4]
     assert set(board["n_missing_cells"]) == {1}
     assert board.iloc[0, 3:7].tolist() == [0.01, 0.02, 0.03, 0.04]
-    assert board["in_confidence_set"].fillna("unknown").tolist() == [True, "unknown", False, "unknown"]
+    assert board["in_confidence_set"].isna().tolist() == [False, True, False, True]
+    assert board["in_confidence_set"].dropna().tolist() == [True, False]
 
 
 def test_a_loss_is_positive_where_a_method_makes_a_metric_worse(given):
