@@ -10,7 +10,6 @@ import math
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -166,12 +165,6 @@ def linear_sample(auroc: float, seed: int) -> list[Held]:
     p, worth = models.predict(X), population(models, auroc)
     rows = _by_key(p, counts)
     held = [_held(name, rows[name, "oob"], values[:-1].mean()) for name, values in worth.items()]
-    spread = model_scatter(p[:-1], counts == 0)
-    held.append(
-        _held(
-            "brier + scatter of the models", widened(rows["brier", "oob"], spread), worth["brier"][:-1].mean()
-        )
-    )
     for name in ("auroc", "cal_slope"):
         for estimator in ("oob", "optimism_corrected"):
             measure = f"{name}, {estimator}, full-data model"
@@ -226,35 +219,6 @@ def halved(row: Estimate) -> tuple[float, float]:
     else:
         lo, hi = (ends + row.estimate) / 2
     return float(lo), float(hi)
-
-
-def model_scatter(p: np.ndarray, left_out: np.ndarray) -> float:
-    """Return what the sample's own models add to the variance of (out-of-bag Brier - its truth).
-
-    The truth is the sample's own: its models are worse than the best one by Q, the mean squared distance of
-    their predictions from the best ones. What made a model too good for its sample makes it bad for the
-    population: where models minimise a loss, estimate and truth part by 2 Q. Q is a quadratic form of normal
-    errors with the covariance K of the predictions over the iterations, so Var Q = 2 tr(K^2) / n^2. The
-    influence values carry half of Var 2Q; this is the other half. The noise of K, estimated from the
-    iterations that left both recordings out, is subtracted.
-
-    Parameters
-    ----------
-    p : ndarray, shape (B, n)
-    left_out : ndarray of bool, shape (B, n)
-    """
-    w = left_out.astype(np.float64)
-    deviation = w * (p - (w * p).sum(axis=0) / w.sum(axis=0))
-    both = np.maximum(w.T @ w, 1)
-    covariance = deviation.T @ deviation / both
-    noise = np.outer(np.diag(covariance), np.diag(covariance)) / both
-    return 4 * max(float((covariance**2 - noise).sum()), 0.0) / p.shape[1] ** 2
-
-
-def widened(row: Estimate, variance: float) -> Estimate:
-    """Return a Wald interval with more variance."""
-    half = math.hypot((row.sampling_hi - row.sampling_lo) / 2, 1.96 * math.sqrt(variance))
-    return replace(row, sampling_lo=row.estimate - half, sampling_hi=row.estimate + half)
 
 
 class Coverage(NamedTuple):

@@ -14,13 +14,13 @@ from benchmarks.coverage import (
     fit_all,
     halved,
     linear_sample,
-    model_scatter,
     population,
     sample,
 )
 from src.classifiers.logistic_regression import LogisticRegression
 from src.evaluation.auc import auroc
 from src.evaluation.estimators import evaluate_run
+from src.evaluation.influence import model_scatter
 from src.evaluation.metrics import ITERATION_METRICS, all_metrics, brier
 from src.evaluation.resampling import inbag_counts, train_rows
 

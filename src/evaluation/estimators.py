@@ -7,16 +7,15 @@ is usually better. `apparent` is the model on its own training data, and `optimi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
-from src.evaluation.auc import delong_variance
 from src.evaluation.corrections import b632, b632plus, no_information_brier, optimism
-from src.evaluation.influence import influence_se, oob_influence
+from src.evaluation.influence import delong_influence, influence_se, model_scatter, oob_influence
 from src.evaluation.intervals import (
     MIN_DEFINED,
     Interval,
@@ -36,11 +35,12 @@ from src.evaluation.rows import ratio
 SATURATED = 0.99
 """Apparent AUROC from which the model knows its training data by heart."""
 
-COVERAGE_CHECKED = frozenset({("auroc", "oob"), ("cal_intercept", "oob"), ("oe_ratio", "oob")})
+COVERAGE_CHECKED = frozenset(
+    {("auroc", "oob"), ("brier", "oob"), ("cal_intercept", "oob"), ("oe_ratio", "oob")}
+)
 """Metric and estimator of the intervals that hold the truth in 92 to 98 % of the samples of `coverage`.
 
-That benchmark simulates samples at an AUROC of 0.5, 0.8, 0.91 and 0.95 and shows the other metrics too. Brier
-is within these limits from 0.8 on, not at 0.5, where the scatter of the models is most of its error.
+That benchmark simulates samples at an AUROC of 0.5, 0.8, 0.91 and 0.95 and shows the other metrics too.
 """
 
 Estimator = Literal["oob", "oob_pooled", "apparent", "optimism_corrected", "b632", "b632plus"]
@@ -48,6 +48,10 @@ Estimator = Literal["oob", "oob_pooled", "apparent", "optimism_corrected", "b632
 _B632 = frozenset(
     {"auroc", "brier", "brier_scaled", "net_benefit_05", "net_benefit_10", "net_benefit_15", "net_benefit_20"}
 )
+_UNITS_OF_BRIER: dict[str, Callable[[float], float]] = {
+    "brier": lambda share: 1.0,
+    "brier_scaled": lambda share: 1 / (share * (1 - share)),
+}
 _NAN = float("nan")
 
 
@@ -108,8 +112,9 @@ class RunEvaluation:
         A row for every metric and estimator; undefined ones with a reason.
     influence : dict of str to ndarray, shape (n_subjects,)
         Each subject's influence on the `oob` estimates, in the unit of the metric: the squared standard error
-        is sum over classes c of n_c var_c / n^2 (`src.evaluation.influence.influence_se`). NaN for a subject
-        that was never left out, and everywhere where the estimate is undefined.
+        is sum over classes c of n_c var_c / n^2 (`src.evaluation.influence.influence_se`). For AUROC it is
+        that of the pooled predictions (DeLong), whose differences reject a true null less often. NaN for a
+        subject that was never left out, and everywhere where the estimate is undefined.
     subjects : tuple of str
         The subjects of `influence`, in order of first appearance.
     pooled : Pooled
@@ -256,7 +261,13 @@ class _Run:
 
     @cached_property
     def influence(self) -> dict[str, np.ndarray]:
-        return oob_influence(self.y, self.p, self.left_out, self.codes, self.iterations)
+        pooled = delong_influence(self.y, self.pooled.mean[None], self.codes)[0]
+        others = oob_influence(self.y, self.p, self.left_out, self.codes, self.iterations)
+        return {"auroc": pooled, **others}
+
+    @cached_property
+    def model_scatter(self) -> float:
+        return model_scatter(self.p, self.left_out)
 
     @cached_property
     def subject_y(self) -> np.ndarray:
@@ -301,12 +312,13 @@ def _too_rarely_defined(defined: int, of: int) -> str:
 
 def _oob_sampling(metric: Metric, mean: float, run: _Run) -> Interval:
     """Return the sampling interval of an `oob` estimate."""
-    if metric.name == "auroc":
-        seen = run.pooled.n_oob > 0
-        variance = delong_variance(run.y[seen], run.pooled.mean[seen], run.codes[seen])
-        return auroc_logit(mean, float(np.sqrt(variance)))
     se = float(influence_se(run.influence[metric.name], run.subject_y))
-    return wald(mean, se, metric.domain, "influence")
+    if metric.name == "auroc":
+        return auroc_logit(mean, se)
+    if metric.name not in _UNITS_OF_BRIER:
+        return wald(mean, se, metric.domain, "influence")
+    scatter = np.sqrt(run.model_scatter) * _UNITS_OF_BRIER[metric.name](run.y.mean())
+    return wald(mean, float(np.hypot(se, scatter)), metric.domain, "influence and model scatter")
 
 
 def _pooled(run: _Run, smoothed_intervals: bool) -> list[Estimate]:

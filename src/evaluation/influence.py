@@ -14,6 +14,7 @@ from functools import cached_property, partial
 import numpy as np
 from scipy.special import expit
 
+from src.evaluation.auc import delong_components
 from src.evaluation.calibration import clipped_logit
 from src.evaluation.resampling import subject_index
 from src.evaluation.rows import ratio
@@ -53,6 +54,72 @@ def influence_se(influence: np.ndarray, subject_y: np.ndarray) -> np.ndarray:
     return np.sqrt(total) / known.sum(axis=0)
 
 
+def model_scatter(y_prob_all: np.ndarray, left_out: np.ndarray) -> float:
+    """Return what the sample's own models add to the variance of (out-of-bag Brier - its truth).
+
+    The truth is the sample's own: its models are worse than the best one by Q, the mean squared distance of
+    their predictions from the best ones. What made a model too good for its sample makes it bad for the
+    population: where models minimise a loss, estimate and truth part by 2 Q. Q is a quadratic form of normal
+    errors with the covariance K of the predictions over the iterations, so Var Q = 2 tr(K^2) / n^2. The
+    influence values carry half of Var 2Q; this is the other half. The noise of K, estimated from the
+    iterations that left both recordings out, is subtracted.
+
+    Parameters
+    ----------
+    y_prob_all : ndarray, shape (B, n)
+        Predictions; anything where not left out.
+    left_out : ndarray of bool, shape (B, n)
+    """
+    w = left_out.astype(np.float64)
+    p = np.where(left_out, y_prob_all, 0.0)
+    deviation = w * (p - np.nan_to_num(ratio(p.sum(axis=0), w.sum(axis=0))))
+    both = np.maximum(w.T @ w, 1)
+    covariance = deviation.T @ deviation / both
+    noise = np.outer(np.diag(covariance), np.diag(covariance)) / both
+    return 4 * max(float((covariance**2 - noise).sum()), 0.0) / p.shape[1] ** 2
+
+
+def delong_influence(y: np.ndarray, p: np.ndarray, groups: Sequence[str] | np.ndarray) -> np.ndarray:
+    """Return each subject's influence on the AUROC of several predictions.
+
+    Parameters
+    ----------
+    y : array_like, shape (n,)
+        Labels 0/1 with both classes.
+    p : array_like, shape (k, n)
+        Scores; a recording with a NaN in any row counts in none.
+    groups : sequence, length n
+        The subject of each recording.
+
+    Returns
+    -------
+    ndarray, shape (k, s)
+        A recording's DeLong component minus its class's mean, added up by subject (Obuchowski 1997) and
+        scaled so that `influence_se` gives the DeLong standard error; subjects in order of first appearance,
+        NaN where none of their recordings counts.
+
+    References
+    ----------
+    DeLong, DeLong & Clarke-Pearson 1988, Biometrics 44:837; Obuchowski 1997, Biometrics 53:567, section 3.
+    """
+    labels, scores = np.asarray(y), np.asarray(p, dtype=np.float64)
+    index, subject_y = subject_index(labels, groups)
+    seen = np.isfinite(scores).all(axis=0)
+    member = np.zeros((labels.size, subject_y.size))
+    member[np.arange(labels.size), index] = 1
+    n_of_class = np.bincount(labels[seen], minlength=2)
+    known = member[seen].any(axis=0)
+    if n_of_class.min() == 0:
+        return np.full((len(scores), subject_y.size), np.nan)
+    shares = np.empty((len(scores), seen.sum()))
+    for share, row in zip(shares, scores, strict=True):
+        share[:] = delong_components(labels[seen], row[seen])
+    case = labels[seen] == 1
+    shares[:, case] -= shares[:, case].mean(axis=1, keepdims=True)
+    shares[:, ~case] -= shares[:, ~case].mean(axis=1, keepdims=True)
+    return np.where(known, known.sum() * (shares / n_of_class[labels[seen]]) @ member[seen], np.nan)
+
+
 def oob_influence(
     y: np.ndarray,
     y_prob_all: np.ndarray,
@@ -81,13 +148,13 @@ def oob_influence(
     dict of str to ndarray, shape (n_subjects,)
         In the unit of the metric, subjects in order of first appearance; about 0 on average in each class,
         NaN for a subject that was never left out. `influence_se` gives the standard error. Closed form for
-        AUROC (DeLong components), average precision, Brier, scaled Brier, O:E and net benefit; one step of
-        Newton's method (inverse information times score) for the calibration coefficients.
+        average precision, Brier, scaled Brier, O:E and net benefit; one step of Newton's method (inverse
+        information times score) for the calibration coefficients. Not for AUROC, see `delong_influence`.
 
     References
     ----------
-    Hampel 1974, JASA 69:383 (influence curve); DeLong et al. 1988, Biometrics 44:837; van der Vaart 1998,
-    Asymptotic Statistics, section 5.3 (one-step estimators).
+    Hampel 1974, JASA 69:383 (influence curve); van der Vaart 1998, Asymptotic Statistics, section 5.3
+    (one-step estimators).
     """
     index, subject_y = subject_index(y, np.arange(len(y)) if groups is None else groups)
     names = [name for name in iterations if name in _INFLUENCES]
@@ -251,15 +318,6 @@ class _Recalibration:
         return cls(sets.y - mu, centred, centre, total, np.vecdot(v, centred**2))
 
 
-def _auroc(sets: _LeftOut) -> np.ndarray:
-    """DeLong components: the share of the other class that a prediction wins against."""
-    r = sets.ranking
-    over_controls = (r.controls_below + r.controls_up_to) / 2
-    under_cases = sets.n_cases[:, None] - (r.cases_below + r.cases_up_to) / 2
-    wins = np.where(sets.case, over_controls, under_cases)
-    return sets.add_up("auroc", wins, ratio(sets.n, sets.n_controls * sets.n_cases))
-
-
 def _auprc(sets: _LeftOut) -> np.ndarray:
     """Average precision is the cases' mean precision at their own p.
 
@@ -317,7 +375,6 @@ def _cal_intercept_joint(sets: _LeftOut) -> np.ndarray:
 
 
 _INFLUENCES: dict[str, Callable[[_LeftOut], np.ndarray]] = {
-    "auroc": _auroc,
     "auprc": _auprc,
     "brier": _brier,
     "brier_scaled": _brier_scaled,

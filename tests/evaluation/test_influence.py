@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from src.evaluation.auc import delong_variance
-from src.evaluation.influence import influence_se, oob_influence
+from src.evaluation.auc import auroc, delong_variance
+from src.evaluation.influence import delong_influence, influence_se, oob_influence
 from src.evaluation.intervals import subject_draws
 from src.evaluation.metrics import ITERATION_METRICS, iteration_metrics
 from src.evaluation.resampling import inbag_counts
 
-METRIC = {metric.name: metric for metric in ITERATION_METRICS}
+METRIC = {m.name: m for m in ITERATION_METRICS if m.name != "auroc"}  # AUROC: delong_influence
 
 
 def simulated(n=30, n_iterations=12, digits=2, seed=0, stretch=1.0):
@@ -77,10 +77,17 @@ def test_influences_cancel_within_the_classes_where_everybody_is_left_out_of_eve
         np.testing.assert_allclose(sums, 0, atol=1e-9, err_msg=name)
 
 
-def test_for_one_iteration_the_auroc_has_delongs_standard_error():
+def test_the_influence_on_the_auroc_is_its_derivative_in_a_subjects_weight_the_classes_held():
+    y, p, _ = simulated(n_iterations=1)
+    own, step = delong_influence(y, p, np.arange(30))[0], 1e-4
+    for i in (0, 1, 2, 17, 29):
+        moved = [auroc(y, p[0], 1 + sign * step * (np.arange(30) == i)) for sign in (1, -1)]
+        assert own[i] == pytest.approx(30 * (moved[0] - moved[1]) / (2 * step), rel=1e-6, abs=1e-9)
+
+
+def test_the_auroc_has_delongs_standard_error():
     y, p, _ = simulated(60, 1)
-    everybody = np.ones(p.shape, dtype=bool)
-    influence = oob_influence(y, p, everybody, None, iteration_metrics(y, p, everybody))["auroc"]
+    influence = delong_influence(y, p, np.arange(60))[0]
     assert influence_se(influence, y) == pytest.approx(np.sqrt(delong_variance(y, p[0])), rel=1e-12)
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtr
 
-from src.evaluation.auc import delong_components
 from src.evaluation.comparisons.combinations import Combinations
-from src.evaluation.influence import influence_se
+from src.evaluation.influence import delong_influence, influence_se
 from src.evaluation.intervals import Z
-from src.evaluation.resampling import EvaluationError, subject_index
+from src.evaluation.resampling import EvaluationError
 
 DELONG, INFLUENCE = "paired DeLong", "influence"
 _ZERO = 1e-12
@@ -65,47 +63,6 @@ def paired(combinations: Combinations, metric: str) -> Paired:
     unknown = np.full((estimates.size, len(c.subject_y)), np.nan)
     influence = np.asarray(c.influence.get(metric, unknown), dtype=np.float64)
     return Paired(metric, estimates, influence, c.subject_y, INFLUENCE)
-
-
-def delong_influence(y: np.ndarray, p: np.ndarray, groups: Sequence[str] | np.ndarray) -> np.ndarray:
-    """Return each subject's influence on the AUROC of several predictions.
-
-    Parameters
-    ----------
-    y : array_like, shape (n,)
-        Labels 0/1 with both classes.
-    p : array_like, shape (k, n)
-        Scores; a recording with a NaN in any row counts in none.
-    groups : sequence, length n
-        The subject of each recording.
-
-    Returns
-    -------
-    ndarray, shape (k, s)
-        A recording's DeLong component minus its class's mean, added up by subject (Obuchowski 1997) and
-        scaled so that `influence_se` gives the DeLong standard error; subjects in order of first appearance,
-        NaN where none of their recordings counts.
-
-    References
-    ----------
-    DeLong, DeLong & Clarke-Pearson 1988, Biometrics 44:837; Obuchowski 1997, Biometrics 53:567, section 3.
-    """
-    labels, scores = np.asarray(y), np.asarray(p, dtype=np.float64)
-    index, subject_y = subject_index(labels, groups)
-    seen = np.isfinite(scores).all(axis=0)
-    member = np.zeros((labels.size, subject_y.size))
-    member[np.arange(labels.size), index] = 1
-    n_of_class = np.bincount(labels[seen], minlength=2)
-    known = member[seen].any(axis=0)
-    if n_of_class.min() == 0:
-        return np.full((len(scores), subject_y.size), np.nan)
-    shares = np.empty((len(scores), seen.sum()))
-    for share, row in zip(shares, scores, strict=True):
-        share[:] = delong_components(labels[seen], row[seen])
-    case = labels[seen] == 1
-    shares[:, case] -= shares[:, case].mean(axis=1, keepdims=True)
-    shares[:, ~case] -= shares[:, ~case].mean(axis=1, keepdims=True)
-    return np.where(known, known.sum() * (shares / n_of_class[labels[seen]]) @ member[seen], np.nan)
 
 
 def wald_tests(difference: np.ndarray, influence: np.ndarray, subject_y: np.ndarray, test: str) -> dict:
