@@ -13,7 +13,6 @@ import pyarrow as pa
 from src.results.database import CONFIG
 
 HERE = Path(__file__).parent
-SCHEMA_VERSION = 2
 
 
 class ResultsWriter:

@@ -10,6 +10,9 @@ from typing import Any
 import duckdb
 import pandas as pd
 
+SCHEMA_VERSION = 2
+"""Of the tables in `schema.sql`; changes when a reader of the old ones could not read the new ones."""
+
 DEFAULT_DATABASE = Path(__file__).resolve().parents[2] / "data" / "public" / "foundation_plr_results.db"
 
 
@@ -21,14 +24,15 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
 
 
 class ResultsError(RuntimeError):
-    """The results database cannot be opened; the message says what to do."""
+    """The results database cannot be read; the message says what to do."""
 
 
 class ResultsDatabase:
     """An open results database. Made by `open_results`."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, file: Path) -> None:
         self._connection = connection
+        self._file = file
 
     def query(self, sql: str, params: Sequence[Any] | dict[str, Any] | None = None) -> pd.DataFrame:
         """Answer a query in full.
@@ -44,8 +48,17 @@ class ResultsDatabase:
         -------
         pandas.DataFrame
             NULL comes out as NaN in number columns and as None or NaN in others.
+
+        Raises
+        ------
+        ResultsError
+            If the file is damaged. What is wrong with the SQL is DuckDB's to say.
         """
-        return self._connection.execute(sql, params).fetch_df()
+        try:
+            return self._connection.execute(sql, params).fetch_df()
+        except _DAMAGE as error:
+            reason = str(error).partition("\n")[0]
+            raise ResultsError(f"{self._file} is damaged ({reason}). {_build(self._file)}") from error
 
 
 @contextmanager
@@ -64,24 +77,44 @@ def open_results(path: str | Path | None = None) -> Iterator[ResultsDatabase]:
     Raises
     ------
     ResultsError
-        If the file is missing or is not a results database. The message names the file and the command that
-        builds it.
+        If the file is missing, damaged, being written, of another version, or no results database. The
+        message names the file and what to do.
     """
     file = Path(path) if path is not None else DEFAULT_DATABASE
     with _connect(file) as connection:
-        yield ResultsDatabase(connection)
+        database = ResultsDatabase(connection, file)
+        _check_version(database, file)
+        yield database
+
+
+_DAMAGE = (duckdb.IOException, duckdb.SerializationException, duckdb.InternalException, duckdb.FatalException)
 
 
 def _connect(file: Path) -> duckdb.DuckDBPyConnection:
-    build = f"Build it with: python scripts/extract_results.py --db {file}"
     if not file.is_file():
-        raise ResultsError(f"There is no results database {file}. {build}")
+        raise ResultsError(f"There is no results database {file}. {_build(file)}")
     try:
-        connection = duckdb.connect(str(file), read_only=True, config=CONFIG)
+        return duckdb.connect(str(file), read_only=True, config=CONFIG)
     except duckdb.Error as error:
-        raise ResultsError(f"{file} cannot be opened as a results database ({error}). {build}") from error
-    tables = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
-    if ("provenance",) not in tables:
-        connection.close()
-        raise ResultsError(f"{file} is a DuckDB file, but no results database: no table provenance. {build}")
-    return connection
+        reason = str(error).partition("\n")[0]
+        if isinstance(error, duckdb.IOException) and "lock" in reason:
+            raise ResultsError(f"{file} is being written; wait until that is done ({reason})") from error
+        raise ResultsError(f"{file} is no results database, or damaged ({reason}). {_build(file)}") from error
+
+
+def _check_version(database: ResultsDatabase, file: Path) -> None:
+    tables = database.query("SELECT table_name FROM duckdb_tables()")["table_name"]
+    if "provenance" not in set(tables):
+        raise ResultsError(
+            f"{file} is a DuckDB file, but no results database: no table provenance. {_build(file)}"
+        )
+    version = database.query("SELECT schema_version FROM provenance")["schema_version"].tolist()
+    if version != [SCHEMA_VERSION]:
+        raise ResultsError(
+            f"{file} was made by another version of this program (tables of version "
+            f"{', '.join(map(str, version)) or 'none'}; expected {SCHEMA_VERSION}). {_build(file)}"
+        )
+
+
+def _build(file: Path) -> str:
+    return f"Build it with: python scripts/extract_results.py --db {file}"

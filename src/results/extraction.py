@@ -18,10 +18,11 @@ import pandas as pd
 
 from src.evaluation.decision import POPULATION_PREVALENCE
 from src.registry import Registry, load_registry
-from src.results.builder import SCHEMA_VERSION, ResultsWriter, new_results, reopened_results
+from src.results.builder import ResultsWriter, new_results, reopened_results
 from src.results.checks import failed_checks
 from src.results.comparing import write_comparisons
 from src.results.coverage import coverage_rows
+from src.results.database import SCHEMA_VERSION
 from src.results.dictionary import dictionary_page, write_page
 from src.results.headlines import write_headlines
 from src.results.previous import Previous, evaluation_code, read_previous

@@ -11,6 +11,7 @@ import pandas as pd
 
 from src.registry import load_registry
 from src.results.builder import new_results
+from src.results.database import SCHEMA_VERSION
 
 N_SUBJECTS, N_CASES, N_ITERATIONS = 60, 16, 50
 DEMO = {
@@ -429,7 +430,7 @@ def _examples(tables, cells, rng, n_examples):
 
 def _provenance(source):
     return {
-        "schema_version": 1,
+        "schema_version": SCHEMA_VERSION,
         "created_at": pd.Timestamp("2026-01-02"),
         "source": source,
         "unit": "mm",

@@ -5,20 +5,30 @@ import sys
 from pathlib import Path
 
 import duckdb
+import pandas as pd
 import pytest
 
 from src.results.builder import new_results
-from src.results.database import ResultsError, open_results
+from src.results.database import SCHEMA_VERSION, ResultsError, open_results
 from src.results.publishing import PublishingError, new_version
 
 ROOT = Path(__file__).resolve().parents[2]
 N_TABLES = (ROOT / "src" / "results" / "schema.sql").read_text().count("CREATE TABLE ")
 
 
+PROVENANCE = {
+    "schema_version": SCHEMA_VERSION,
+    "created_at": pd.Timestamp("2026-01-01"),
+    **dict.fromkeys(("source", "cohort_hash", "resample_id", "tracking_store"), "x"),
+    **dict.fromkeys(("n_subjects", "n_recordings", "n_cases", "n_controls", "n_iterations"), 1),
+    **{"prevalence_study": 0.5, "prevalence_population": 0.5, "foreign": False},
+}
+
+
 def make(path):
-    """An empty results database."""
-    with new_results(path):
-        pass
+    """A results database without results."""
+    with new_results(path) as writer:
+        writer.insert("provenance", pd.DataFrame([PROVENANCE]))
 
 
 def tables(path):
@@ -114,3 +124,31 @@ def test_a_missing_database_names_the_command_that_builds_it(tmp_path):
         connection.execute("CREATE TABLE x AS SELECT 1 AS x")
     with pytest.raises(ResultsError, match="no table provenance"), open_results(tmp_path / "other.db"):
         pass
+
+
+def test_a_database_of_another_version_or_a_damaged_one_is_named(tmp_path):
+    file = tmp_path / "old.db"
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("CREATE TABLE provenance AS SELECT 1 AS schema_version, range AS x FROM range(9)")
+    with pytest.raises(ResultsError, match=r"another version .* 1, 1.*Build it with"), open_results(file):
+        pass
+    file.write_bytes(file.read_bytes()[:4096])
+    with pytest.raises(ResultsError, match="damaged"), open_results(file):
+        pass
+
+
+def test_a_database_that_is_being_written_says_so(tmp_path):
+    file = tmp_path / "busy.db"
+    program = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); input()"
+    command = [sys.executable, "-c", program, str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout.readline() == "open\n"
+        with pytest.raises(ResultsError, match="is being written; wait"), open_results(file):
+            pass
+        writer.stdin.close()
+
+
+def test_what_is_wrong_with_the_sql_is_duckdbs_to_say(tmp_path):
+    make(tmp_path / "r.db")
+    with open_results(tmp_path / "r.db") as database, pytest.raises(duckdb.BinderException):
+        database.query("SELECT nothing FROM provenance")
