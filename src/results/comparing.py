@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import duckdb
 import numpy as np
@@ -70,10 +70,12 @@ def read_combinations(
     runs = {"run_id": run_ids}
     per_metric = {"metric": metrics} | runs
     of_subjects = per_metric | {"subject_code": groups[first]}
-    estimates = _array(connection, "metric_estimates", per_metric, "estimate", "estimator = 'oob'")
-    influence = _array(connection, "subject_influence", of_subjects, "influence")
+    (estimates,) = _arrays(connection, "metric_estimates", per_metric, ["estimate"], "estimator = 'oob'")
+    (influence,) = _arrays(connection, "subject_influence", of_subjects, ["influence"])
+    (p_oob,) = _arrays(connection, "predictions", runs | {"recording_code": codes}, ["p_oob"])
     (last,) = _columns(connection, "SELECT max(iteration) FROM iteration_metrics")
     per_iteration = runs | {"iteration": np.arange(int(last[0]) + 1)}
+    iterations = _arrays(connection, "iteration_metrics", per_iteration, metrics)
     return run_ids, Combinations(
         factors=dict(zip(factors, methods, strict=True)),
         reference=_reference(registry),
@@ -83,11 +85,11 @@ def read_combinations(
         subject_y=y[first],
         estimates=dict(zip(metrics, estimates, strict=True)),
         influence=dict(zip(metrics, influence, strict=True)),
-        p_oob=_array(connection, "predictions", runs | {"recording_code": codes}, "p_oob"),
+        p_oob=p_oob,
         missing=connection.execute(
             f"SELECT {', '.join(factors)} FROM coverage WHERE status <> 'finished' ORDER BY ALL"
         ).fetchall(),
-        iterations={name: _array(connection, "iteration_metrics", per_iteration, name) for name in metrics},
+        iterations=dict(zip(metrics, iterations, strict=True)),
     )
 
 
@@ -104,25 +106,28 @@ def _is_run(column: str) -> bool:
     return column == "run" or column.startswith("run_")
 
 
-def _array(
+def _arrays(
     connection: duckdb.DuckDBPyConnection,
     table: str,
     axes: Mapping[str, np.ndarray],
-    value: str,
+    columns: Iterable[str],
     condition: str = "TRUE",
-) -> np.ndarray:
-    """Values of a long table as an array with an axis per key, at its levels; NaN where there is none."""
+) -> list[np.ndarray]:
+    """Columns of a long table as arrays with an axis per key, at its levels; NaN where there is none."""
     for key, levels in axes.items():
         connection.register(f"axis_{key}", arrow_table({key: levels, f"at_{key}": np.arange(len(levels))}))
     at = ", ".join(f"at_{key}" for key in axes)
     joins = " ".join(f"JOIN axis_{key} USING ({key})" for key in axes)
-    sql = f"SELECT {at}, coalesce(\"{value}\", 'nan'::DOUBLE) FROM {table} {joins} WHERE {condition}"
-    *index, values = _columns(connection, sql)
+    wanted = ", ".join(f"coalesce(\"{column}\", 'nan'::DOUBLE)" for column in columns)
+    sql = f"SELECT {at}, {wanted} FROM {table} {joins} WHERE {condition}"
+    found = _columns(connection, sql)
     for key in axes:
         connection.unregister(f"axis_{key}")
-    result = np.full([len(levels) for levels in axes.values()], np.nan)
-    result[tuple(index)] = values
-    return result
+    index, arrays = tuple(found[: len(axes)]), []
+    for values in found[len(axes) :]:
+        arrays.append(np.full([len(levels) for levels in axes.values()], np.nan))
+        arrays[-1][index] = values
+    return arrays
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, sql: str) -> list[np.ndarray]:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import pickle
+import subprocess
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from queue import SimpleQueue
+from typing import IO, Any, TypeVar, cast
 
 from src.isolation import THREAD_VARIABLES, die_with_parent
 from src.results.safe_pickle import RejectedRun
 
 T = TypeVar("T")
 
-_KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
-"""What glibc reads: arrays of a few MB come and go, and giving them back to the system costs a tenth."""
-
+_ROOT = Path(__file__).resolve().parents[2]
 _TOO_FEW = 8  # starting processes takes longer than so many files
 _AHEAD = 2  # files in work or waiting, with their results, per process: this bounds the memory
+_ENVIRONMENT = dict.fromkeys(THREAD_VARIABLES, "1") | {
+    # glibc: arrays of a few MB come and go, and giving them back to the system costs a tenth of the time
+    "MALLOC_MMAP_THRESHOLD_": str(2**30),
+    "MALLOC_TRIM_THRESHOLD_": str(2**30),
+}
 
 
 class WorkerDiedError(RuntimeError):
@@ -30,6 +35,8 @@ class WorkerDiedError(RuntimeError):
 class Workers:
     """One process per core, started when there is enough to do, and ended on leaving.
 
+    Unlike those of `multiprocessing`, they never run the caller's script again.
+
     Parameters
     ----------
     number : int, optional
@@ -38,14 +45,16 @@ class Workers:
 
     def __init__(self, number: int | None = None) -> None:
         self.number = number or _cores()
-        self._pool: ProcessPoolExecutor | None = None
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._idle = SimpleQueue[subprocess.Popen[bytes]]()
 
     def __enter__(self) -> Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+        for process in self._processes:
+            process.kill()
+            process.communicate()
 
     def map(self, work: Callable[[Path], T], paths: Sequence[Path]) -> Iterator[T | RejectedRun]:
         """Do the work for every file.
@@ -70,29 +79,61 @@ class Workers:
             for path in paths:
                 yield attempt(work, path)
             return
-        pool, waiting = self._started(), deque[Future[T | RejectedRun]]()
-        try:
-            for path in paths:
-                waiting.append(pool.submit(attempt, work, path))
-                if len(waiting) >= _AHEAD * self.number:
+        self._start()
+        waiting = deque[Future[T | RejectedRun]]()
+        with ThreadPoolExecutor(self.number) as threads:
+            try:
+                for path in paths:
+                    waiting.append(threads.submit(self._ask, work, path))
+                    if len(waiting) >= _AHEAD * self.number:
+                        yield waiting.popleft().result()
+                while waiting:
                     yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        except BrokenProcessPool as error:
-            raise WorkerDiedError(
-                "a process that evaluates runs was killed, most likely for want of memory; run it again with "
-                "more memory or fewer cores"
-            ) from error
+            finally:
+                threads.shutdown(cancel_futures=True)
 
-    def _started(self) -> ProcessPoolExecutor:
-        if self._pool is None:
-            for variable in THREAD_VARIABLES:  # read by the libraries the processes import
-                os.environ.setdefault(variable, "1")
-            for variable, value in _KEEP_MEMORY.items():
-                os.environ.setdefault(variable, value)
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.number, context, initializer=die_with_parent)
-        return self._pool
+    def _ask(self, work: Callable[[Path], T], path: Path) -> T | RejectedRun:
+        """Have an idle process do the work."""
+        process = self._idle.get()
+        try:
+            _send((work, path), cast(IO[bytes], process.stdin))
+            return pickle.load(cast(IO[bytes], process.stdout))  # noqa: S301 - from our own process
+        except (EOFError, OSError, pickle.UnpicklingError) as error:
+            raise WorkerDiedError(
+                "a process that evaluates runs died, perhaps for want of memory; what it said stands above"
+            ) from error
+        finally:
+            self._idle.put(process)
+
+    def _start(self) -> None:
+        """Start the processes, in the thread whose end they do not survive."""
+        places = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = os.environ | _ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(places)}
+        command = [sys.executable, "-c", "from src.results.workers import serve; serve()"]
+        while len(self._processes) < self.number:
+            process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+            )
+            self._processes.append(process)
+            self._idle.put(process)
+
+
+def serve() -> None:
+    """Do the work that comes in on standard input, and answer on standard output, until there is no more."""
+    die_with_parent()
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints is no answer
+    while True:
+        try:
+            work, path = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own parent
+        except EOFError:
+            return
+        _send(attempt(work, path), answers)
+
+
+def _send(message: Any, stream: IO[bytes]) -> None:
+    pickle.dump(message, stream, protocol=pickle.HIGHEST_PROTOCOL)
+    stream.flush()
 
 
 def attempt(work: Callable[[Path], T], path: Path) -> T | RejectedRun:

@@ -2,6 +2,7 @@
 
 import math
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +10,6 @@ from scipy.stats import norm
 
 from src.registry import load_registry
 from src.results.builder import new_results
-from src.results.database import open_results
 
 FACTORS = ("featurization", "outlier_method", "imputation_method", "classifier")
 CELL = dict(zip(FACTORS, ("simple", "LOF", "linear", "CatBoost"), strict=True))
@@ -24,8 +24,8 @@ def given(tmp_path):
         with new_results(path) as writer:
             for name, rows in tables.items():
                 writer.insert(name, pd.DataFrame(rows))
-        with open_results(path) as database:
-            answers = [database.query(sql) for sql in queries]
+        with duckdb.connect(str(path), read_only=True) as database:
+            answers = [database.execute(sql).fetch_df() for sql in queries]
         return answers[0] if len(queries) == 1 else answers
 
     return run
