@@ -88,6 +88,8 @@ def test_the_location_shifted_interval_by_hand():
     beside = location_shifted(0.5, 0.6, np.linspace(0.7, 0.9, 201), (0.0, 1.0))
     assert np.isnan(beside.lo) and "leave the apparent value out" in beside.reason
     assert "same value" in location_shifted(0.5, 1.0, np.ones(20), (0.0, 1.0)).reason
+    rounded = np.linspace(1 - 1e-6, 1 + 1e-6, 20)  # O:E of a logistic regression on its own resample
+    assert "same value" in location_shifted(1.003, 1.0, rounded, (0.0, np.inf)).reason
 
 
 def test_refit_is_the_percentiles_of_what_is_defined():
