@@ -89,8 +89,8 @@ def _about_choice(benchmark: Benchmark) -> list[str]:
     ]
     if curse := benchmark.curse:
         lines = [
-            f"Winner's curse: the best of the combinations loses {curse['optimism']:.3f} in "
-            f"{curse['display_name']} when it is chosen on drawn subjects and scored on the others "
+            f"Winner's curse: {curse['display_name']} of the best combination is optimistic by "
+            f"{round(curse['optimism'], 3) + 0.0:.3f}, chosen on drawn subjects and scored on the others "
             f"({curse['value']:.3f} becomes {curse['corrected']:.3f}; mean out-of-bag predictions, all "
             "combinations, with and without ground truth)."
         ]
@@ -173,7 +173,9 @@ def _about_classification(benchmark: Benchmark) -> list[str]:
         "the model and no confidence interval."
     )
     if "cal_slope_lo" in benchmark.table and benchmark.table["cal_slope_lo"].notna().any():
-        lines.append("The sampling interval of the calibration slope is known to cover only 0.84 to 0.90.")
+        lines.append(
+            "The sampling interval of the calibration slope is too narrow: simulated, it covers less."
+        )
     lines += _age_only(benchmark)
     if unusable := int(benchmark.table["n_unusable"].fillna(0).max()):
         lines.append(
