@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 
 
 class ResultsWriter:
-    """A results database being filled, in one transaction. Made by `new_results` or `reopened_results`.
+    """A results database being filled. Made by `new_results` or `reopened_results`.
 
     Attributes
     ----------
@@ -69,6 +69,11 @@ class ResultsWriter:
             self.connection.execute(f"INSERT INTO {table} ({into}) SELECT {values} FROM incoming")
         finally:
             self.connection.unregister("incoming")
+
+    def commit(self) -> None:
+        """Put what was written so far on the disk, out of memory."""
+        self.connection.execute("COMMIT")
+        self.connection.execute("BEGIN")
 
     def clear(self, tables: Iterable[str]) -> None:
         """Delete all rows of these tables."""

@@ -22,7 +22,7 @@ from src.results.workers import Workers, attempt
 from src.tracking import StoredRun
 
 SOURCES = ("synthetic", "measured", "unstated")
-_RUNS_PER_INSERT = 25
+_RUNS_PER_INSERT = 100  # rows lie in memory until then
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,6 +204,7 @@ class _Collector:
     def _flush(self) -> None:
         for name, tables in self._waiting.items():
             self.writer.insert(name, stacked(tables))
+        self.writer.commit()
         self._waiting.clear()
         self._n_waiting = 0
 

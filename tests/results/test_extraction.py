@@ -1,5 +1,6 @@
 import io
 import json
+import math
 import os
 import time
 from itertools import product
@@ -399,6 +400,36 @@ def test_a_store_of_another_program_gives_a_database_with_gaps(store, build):
     assert [row["reason"] for row in excluded] == ["rejected"]
     assert "no factors" in excluded[0]["detail"]
     assert [row["recording_code"] for row in codes] == sorted(CODES)
+
+
+def test_what_a_store_of_another_program_cannot_tell_is_null_with_the_reason(store, build):
+    for seed, cell in enumerate((CAT, XGB)):
+        store.foreign(cell, foreign_results(seed))
+    _, estimates, predictions, instability, importances_, pairs, effects, refused = build(
+        "FROM metric_estimates WHERE metric = 'auroc'", "FROM predictions", "FROM instability_summary",
+        "FROM feature_importances", "FROM pairwise_comparisons WHERE metric = 'brier'", "FROM method_effects",
+        "FROM refusals",
+    )  # fmt: skip
+    missing = {row["estimator"]: row["reason"] for row in estimates if math.isnan(row["estimate"])}
+    assert set(missing) == {"apparent", "optimism_corrected", "b632", "b632plus"}
+    assert all(missing.values())
+    assert all(math.isnan(row["p_apparent"]) and row["mutual_information"] >= 0 for row in predictions)
+    assert (instability, importances_, effects) == ([], [], [])
+    assert [row["against"] for row in pairs] == ["champion"]
+    assert {row["comparison"] for row in refused} >= {"method effects"}
+
+
+def test_runs_left_out_say_of_what_kind_they_are(store, build):
+    store.combination(CAT, 1)
+    store.combination(CAT, 0)
+    store.combination(("age", "none", "none", "NoSuch"), 2, kind="baseline")
+    broken = store.sweep([CAT])
+    (broken / "artifacts" / "planned.json").write_text("[")
+    store.foreign(None, {"y_true": 1})
+    _, excluded = build("SELECT coalesce(kind, 'unknown') AS kind, reason FROM excluded_runs ORDER BY 1")
+    assert [(row["kind"], row["reason"]) for row in excluded] == [
+        ("baseline", "rejected"), ("combination", "superseded"), ("sweep", "rejected"), ("unknown", "rejected"),
+    ]  # fmt: skip
 
 
 def test_foreign_and_own_runs_give_the_same_numbers(store, build, tmp_path):

@@ -1,12 +1,15 @@
 import shutil
+import sqlite3
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from fake_store import FakeStore
 
 from src.results.safe_pickle import RejectedRun
 from src.results.stores import open_store, read_artifact
-from src.tracking import Record, Tracking, TrackingError
+from src.tracking import Record, Tracking, TrackingError, list_runs
 
 
 @pytest.fixture
@@ -73,6 +76,51 @@ def test_a_run_with_a_damaged_description_is_listed(store, content, reason):
     assert len(opened.runs) == 1
     assert list(opened.unreadable) == [folder.name]
     assert reason in opened.unreadable[folder.name]
+
+
+@pytest.mark.parametrize("content", ["name: [", "just text", "x" * 2**21])
+def test_an_experiment_with_a_damaged_description_is_one_sentence(store, content):
+    store.run()
+    (store.root / "4" / "meta.yaml").write_text(content)
+    with pytest.raises(
+        TrackingError, match=r"experiment .*/4 cannot be named: its meta\.yaml .* remove that file"
+    ):
+        open_store(store.root)
+    (store.root / "4" / "meta.yaml").unlink()
+    assert len(open_store(store.root).runs) == 1
+
+
+def test_a_store_that_may_not_be_read_is_one_sentence(store, empty_store, monkeypatch):
+    def refuse(path, *arguments, **options):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(TrackingError, match=r"store .*mlflow\.db cannot be read: Permission denied"):
+        open_store(empty_store)
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(TrackingError, match=r"store .*mlruns cannot be read: Permission denied"):
+        open_store(store.root)
+
+
+def test_a_sqlite_file_that_is_no_store_is_one_sentence(tmp_path):
+    with sqlite3.connect(tmp_path / "other.db") as connection:
+        connection.execute("CREATE TABLE t (x)")
+    connection.close()
+    with pytest.raises(TrackingError, match="cannot be read: no such table"):
+        open_store(tmp_path / "other.db")
+
+
+def test_a_sqlite_store_reads_as_mlflow_reads_it(tracking_uri):
+    tracking = Tracking(tracking_uri, ("PLR_Classification",))
+    values = {"duration_s": 1.5, "nothing": float("nan")}
+    for name, status in (("one", "FINISHED"), ("two", "FAILED")):
+        tracking.log(
+            Record("PLR_Classification", name, {"classifier": "CatBoost", "n": "5"}, {"kind": "combination"},
+                   values, lambda folder: None, time.time(), status)
+        )  # fmt: skip
+    read, told = open_store(tracking_uri).runs, list_runs(tracking_uri)
+    assert [replace(run, metrics={}) for run in read] == [replace(run, metrics={}) for run in told]
+    assert all(run.metrics == pytest.approx(values, nan_ok=True) for run in read)
 
 
 def test_links_out_of_the_store_are_not_followed(store, tmp_path):
