@@ -44,6 +44,7 @@ def built(tmp_path, rows):
     with new_results(path) as writer:
         writer.insert("essential_metrics", table)
         writer.insert("methods", pd.concat(tables["methods"]))
+        writer.insert("provenance", pd.DataFrame([simulated._provenance("synthetic")]))
     return path
 
 
@@ -114,5 +115,6 @@ def test_the_recording_shown_has_the_median_share_of_lost_samples(tmp_path):
     table = pd.DataFrame(rows, columns=["recording_code", "sample", "time_s", "raw"])
     with new_results(tmp_path / "x.db") as writer:
         writer.insert("example_recordings", table)
+        writer.insert("provenance", pd.DataFrame([simulated._provenance("synthetic")]))
     with open_results(tmp_path / "x.db") as results:
         assert set(results.query(RECORDING.queries["signal"])["recording_code"]) == {"U003"}
