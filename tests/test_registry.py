@@ -2,9 +2,11 @@ import math
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
+from src.evaluation.comparisons import champion
 from src.evaluation.metrics import METRICS
 from src.registry import CONFIGS, RegistryError, load_registry
 
@@ -75,3 +77,13 @@ def test_agrees_with_the_metrics_that_are_computed():
         assert (entry.direction, entry.target, entry.kind) == (metric.direction, metric.target, metric.kind)
         bounds = [None if math.isinf(bound) else bound for bound in metric.domain]
         assert list(entry.domain) == pytest.approx(bounds)
+
+
+def test_the_rule_for_the_champion_is_that_of_the_config():
+    rule = yaml.safe_load((CONFIGS / "mlflow_registry" / "champion.yaml").read_text())
+    assert rule == {"metric": "brier", "ties": "auroc"}
+    values = {"brier": np.array([0.2, 0.1, 0.1]), "auroc": np.array([0.9, 0.7, 0.8])}
+    assert champion(values[rule["metric"]], values[rule["ties"]]) == 2
+    view = (CONFIGS.parent / "src" / "results" / "views" / "v_leaderboard.sql").read_text()
+    order = f"ORDER BY e.{rule['metric']} ASC NULLS LAST, e.{rule['ties']} DESC NULLS LAST"
+    assert order in view

@@ -144,7 +144,7 @@ def decision_tables(
     Returns
     -------
     dict with the tables 'study' and 'population', 99 rows each
-        `threshold`, `net_benefit`, `treat_all`, `net_benefit_unshifted` (NaN for the study).
+        `threshold`, `net_benefit`, `treat_all`, `net_benefit_pop_unshifted` (NaN for the study).
     """
     w = np.broadcast_to(weight, np.shape(p)).astype(np.float64)
     study = ratio((w * y).sum(axis=-1), w.sum(axis=-1))
@@ -167,7 +167,7 @@ def _decision_table(model: np.ndarray, everybody: np.ndarray, unshifted: np.ndar
         "threshold": THRESHOLDS,
         "net_benefit": _mean_rows(rows[defined]),
         "treat_all": _mean_rows(np.broadcast_to(everybody, rows.shape)[defined]),
-        "net_benefit_unshifted": _mean_rows(np.atleast_2d(unshifted)[defined])
+        "net_benefit_pop_unshifted": _mean_rows(np.atleast_2d(unshifted)[defined])
         if unshifted is not None
         else np.full(THRESHOLDS.size, np.nan),
     }

@@ -114,7 +114,7 @@ class RunEvaluation:
         Each subject's influence on the `oob` estimates, in the unit of the metric: the squared standard error
         is sum over classes c of n_c var_c / n^2 (`src.evaluation.influence.influence_se`). For AUROC it is
         that of the pooled predictions (DeLong), whose differences reject a true null less often. NaN for a
-        subject that was never left out, and everywhere where the estimate is undefined.
+        subject that was never left out.
     subjects : tuple of str
         The subjects of `influence`, in order of first appearance.
     pooled : Pooled
@@ -456,7 +456,10 @@ def _estimate(
 ) -> Estimate:
     """Put a row together; its reason collects everything that is missing in it."""
     if np.isnan(value) and not reason:
-        reason = "undefined: a class is absent, or the predictions are constant or separate the classes"
+        reason = (
+            "undefined: a class is absent, the predictions are constant or separate the classes, or nobody "
+            "is on one side of the threshold"
+        )
     if np.isnan(value):
         sampling = scatter = _NONE
     reasons = [

@@ -102,7 +102,7 @@ def delong_influence(y: np.ndarray, p: np.ndarray, groups: Sequence[str] | np.nd
     ----------
     DeLong, DeLong & Clarke-Pearson 1988, Biometrics 44:837; Obuchowski 1997, Biometrics 53:567, section 3.
     """
-    labels, scores = np.asarray(y), np.asarray(p, dtype=np.float64)
+    labels, scores = np.asarray(y).astype(np.int64), np.asarray(p, dtype=np.float64)
     index, subject_y = subject_index(labels, groups)
     seen = np.isfinite(scores).all(axis=0)
     member = np.zeros((labels.size, subject_y.size))

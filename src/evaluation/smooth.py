@@ -99,7 +99,8 @@ def ici(y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None = None) -
     Returns
     -------
     ndarray, shape () or (B,)
-        At least 0; NaN where the curve is undefined for some p (a neighbourhood with one and the same p).
+        At least 0; NaN without predictions, and where the curve is undefined for some p (a neighbourhood with
+        one and the same p).
 
     Raises
     ------
@@ -138,13 +139,13 @@ def _unweighted(y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None) 
         raise EvaluationError(
             "the smoothed calibration metrics take no weights; repeat or select rows instead"
         )
-    if rows.p.shape[1] == 0:
-        raise EvaluationError("there are no predictions to smooth")
     return rows
 
 
 def _distances(rows: Rows) -> np.ndarray:
     """Return |c(p) - p| of every prediction, (B, m); NaN throughout a row with an undefined value."""
+    if rows.p.shape[1] == 0:
+        return np.full((len(rows.p), 1), np.nan)
     y, p = np.broadcast_arrays(rows.y, rows.p)
     apart = np.abs(np.array([loess(a, b, b) for a, b in zip(y, p, strict=True)]) - p)
     return np.where(np.isfinite(apart).all(axis=1, keepdims=True), apart, np.nan)

@@ -23,8 +23,8 @@ _CURVES = f"""
 WITH {SELECTED}, {_LIMITS}
 SELECT s.selection_order, s.run_id, d.population, d.threshold, l.prevalence,
        CASE WHEN d.net_benefit >= -l.prevalence / 4 THEN d.net_benefit END AS net_benefit,
-       CASE WHEN d.net_benefit_unshifted >= -l.prevalence / 4 THEN d.net_benefit_unshifted END
-           AS net_benefit_unshifted
+       CASE WHEN d.net_benefit_pop_unshifted >= -l.prevalence / 4 THEN d.net_benefit_pop_unshifted END
+           AS net_benefit_pop_unshifted
 FROM selected s JOIN decision_curves d USING (run_id) JOIN limits l USING (population)
 WHERE d.estimator = 'oob' AND d.threshold <= l.highest
 ORDER BY d.population DESC, s.selection_order, d.threshold
@@ -70,14 +70,14 @@ def _panel(axes: Axes, curves: pd.DataFrame, everybody: pd.DataFrame) -> None:
     for _, curve in curves.groupby("selection_order"):
         colour = line_colour(int(curve["selection_order"].iloc[0]))
         axes.plot(curve["threshold"], curve["net_benefit"], color=colour, gid="curve")
-        if curve["net_benefit_unshifted"].notna().any():
+        if curve["net_benefit_pop_unshifted"].notna().any():
             look: dict[str, Any] = {
                 "color": colour,
                 "linewidth": 0.7,
                 "linestyle": _DASHED,
                 "gid": "unshifted",
             }
-            axes.plot(curve["threshold"], curve["net_benefit_unshifted"], **look)
+            axes.plot(curve["threshold"], curve["net_benefit_pop_unshifted"], **look)
     axes.set_xlabel("Threshold probability")
     axes.set_xlim(left=0)
     axes.margins(x=0.02)

@@ -85,7 +85,7 @@ CREATE TABLE metrics (
 COMMENT ON TABLE metrics IS 'Dictionary of metrics. One row per metric of the registry. Key: name.';
 COMMENT ON COLUMN metrics.name IS 'Name of the metric, as in every other table.';
 COMMENT ON COLUMN metrics.display_name IS 'Name to show in figures and reports.';
-COMMENT ON COLUMN metrics.direction IS 'Which way is good: higher, lower or target.';
+COMMENT ON COLUMN metrics.direction IS 'Which way is good: higher, lower or target; none for a number that is neither good nor bad.';
 COMMENT ON COLUMN metrics.target IS 'The ideal value where direction is target, otherwise NULL.';
 COMMENT ON COLUMN metrics.domain_lo IS 'Smallest possible value; NULL where unbounded.';
 COMMENT ON COLUMN metrics.domain_hi IS 'Largest possible value; NULL where unbounded.';
@@ -269,7 +269,7 @@ COMMENT ON COLUMN metric_estimates.estimate_median IS 'Median over iterations, w
 COMMENT ON COLUMN metric_estimates.n_defined IS 'How many values the estimate rests on: for oob iterations in which the metric is defined, for oob_pooled and apparent recordings with a prediction.';
 COMMENT ON COLUMN metric_estimates.sampling_lo IS 'Lower end of the 95 % interval for another sample of patients.';
 COMMENT ON COLUMN metric_estimates.sampling_hi IS 'Upper end of the 95 % interval for another sample of patients.';
-COMMENT ON COLUMN metric_estimates.sampling_method IS 'How the sampling interval was computed.';
+COMMENT ON COLUMN metric_estimates.sampling_method IS 'How the sampling interval was computed: influence and model scatter has the variance of subject_influence plus that of the sample''s own models.';
 COMMENT ON COLUMN metric_estimates.refit_lo IS '2.5 percentile over iterations: model instability, no confidence interval.';
 COMMENT ON COLUMN metric_estimates.refit_hi IS '97.5 percentile over iterations: model instability, no confidence interval.';
 COMMENT ON COLUMN metric_estimates.flag IS 'apparent_saturated where the apparent AUROC is 0.99 or more, so that the optimism is not to be trusted; otherwise NULL.';
@@ -399,7 +399,7 @@ CREATE TABLE decision_curves (
     threshold DOUBLE NOT NULL,
     net_benefit DOUBLE,
     treat_all DOUBLE,
-    net_benefit_unshifted DOUBLE
+    net_benefit_pop_unshifted DOUBLE
 );
 COMMENT ON TABLE decision_curves IS 'Decision curves; treating nobody has net benefit 0. One row per run, estimator, population and threshold. Key: run_id, estimator, population, threshold.';
 COMMENT ON COLUMN decision_curves.run_id IS 'The run (runs.run_id).';
@@ -408,7 +408,7 @@ COMMENT ON COLUMN decision_curves.population IS 'study: prevalence of the study;
 COMMENT ON COLUMN decision_curves.threshold IS 'Threshold probability t of the rule p >= t, 0.01 to 0.99.';
 COMMENT ON COLUMN decision_curves.net_benefit IS 'Net benefit per patient.';
 COMMENT ON COLUMN decision_curves.treat_all IS 'Net benefit per patient of treating everybody.';
-COMMENT ON COLUMN decision_curves.net_benefit_unshifted IS 'Net benefit at the population''s prevalence of the study''s probabilities unchanged; NULL for study.';
+COMMENT ON COLUMN decision_curves.net_benefit_pop_unshifted IS 'Net benefit at the population''s prevalence of the study''s probabilities unchanged; NULL for study.';
 
 CREATE TABLE probability_distributions (
     run_id VARCHAR NOT NULL,
@@ -780,7 +780,7 @@ CREATE TABLE confidence_set (
     p_value DOUBLE,
     included BOOLEAN
 );
-COMMENT ON TABLE confidence_set IS 'Model confidence set (Hansen, Lunde & Nason 2011), losses resampled by subject. One row per metric and combination. Key: metric, run_id.';
+COMMENT ON TABLE confidence_set IS 'Model confidence set (Hansen, Lunde & Nason 2011), losses resampled by subject; combinations with identical losses count as one. One row per metric and combination. Key: metric, run_id.';
 COMMENT ON COLUMN confidence_set.p_value IS 'p value with which the combination leaves the set.';
 COMMENT ON COLUMN confidence_set.included IS 'True where the combination is in the 95 % set: not shown to be worse than the best.';
 

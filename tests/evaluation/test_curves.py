@@ -68,13 +68,13 @@ def test_decision_curves_at_the_study_prevalence_average_net_benefit(run, curves
     single = part(curves["decision_curves"], estimator="apparent", population="study")
     expected = net_benefit(y, apparent, threshold=0.37)
     assert single["net_benefit"][single["threshold"] == 0.37] == pytest.approx(float(expected))
-    assert np.isnan(single["net_benefit_unshifted"]).all()
+    assert np.isnan(single["net_benefit_pop_unshifted"]).all()
 
 
 def test_the_population_curve_is_the_shifted_rule_weighted_by_its_prevalence(run, curves):
     y, _, _, apparent = run
     odds = apparent / (1 - apparent) * (0.0354 / 0.9646) / (y.mean() / (1 - y.mean()))
-    for name, p in (("net_benefit", odds / (1 + odds)), ("net_benefit_unshifted", apparent)):
+    for name, p in (("net_benefit", odds / (1 + odds)), ("net_benefit_pop_unshifted", apparent)):
         sensitivity, fpr = (p[y == 1] >= 0.05).mean(), (p[y == 0] >= 0.05).mean()
         expected = 0.0354 * sensitivity - 0.9646 * fpr * 0.05 / 0.95
         table = part(curves["decision_curves"], estimator="apparent", population="population")

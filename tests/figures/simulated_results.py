@@ -250,7 +250,7 @@ def _decision(run_id, y, p):
         benefit = [_net_benefit(y, values, prevalence, odds) for values in (moved, p)]
         frame = {"run_id": run_id, "estimator": "oob", "population": population, "threshold": THRESHOLDS}
         frame |= {"net_benefit": benefit[0], "treat_all": prevalence - (1 - prevalence) * odds}
-        frame["net_benefit_unshifted"] = benefit[1] if population == "population" else np.nan
+        frame["net_benefit_pop_unshifted"] = benefit[1] if population == "population" else np.nan
         frames.append(pd.DataFrame(frame))
     return pd.concat(frames)
 

@@ -428,7 +428,8 @@ def test_runs_left_out_say_of_what_kind_they_are(store, build):
     store.foreign(None, {"y_true": 1})
     _, excluded = build("SELECT coalesce(kind, 'unknown') AS kind, reason FROM excluded_runs ORDER BY 1")
     assert [(row["kind"], row["reason"]) for row in excluded] == [
-        ("baseline", "rejected"), ("combination", "superseded"), ("sweep", "rejected"), ("unknown", "rejected"),
+        ("baseline", "rejected"), ("combination", "superseded"),
+        ("sweep", "rejected"), ("unknown", "rejected"),
     ]  # fmt: skip
 
 

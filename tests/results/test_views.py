@@ -281,6 +281,26 @@ def test_a_run_does_not_differ_from_itself(given):
     assert (row["difference"], row["se"], row["p"]) == (0, 0, 1)
 
 
+@pytest.mark.parametrize(
+    ("metric", "values", "p"),
+    [
+        ("auroc", {"a": 0.9, "b": 0.8}, 1),
+        ("brier", {"a": 0.2, "b": 0.1}, None),
+        ("brier", {"a": None, "b": 0.1}, None),
+    ],
+)
+def test_without_scatter_or_estimate_there_is_no_interval_and_no_small_p(given, metric, values, p):
+    same = [row | {"influence": 0.1} for row in influences(metric)]
+    tables = {
+        "predictions": recordings("a", "b"),
+        "subject_influence": same,
+        "metric_estimates": estimates(metric, **values),
+    }
+    row = given("FROM compare_runs('a', 'b')", **tables).iloc[0]
+    assert pd.isna(row["lo"]) and pd.isna(row["hi"])
+    assert pd.isna(row["p"]) if p is None else row["p"] == p
+
+
 def test_baselines_stand_beside_the_champion_with_the_difference_by_subject(given):
     # The champion is b; the baseline's influence values are those of a.
     empty = {"reason": "no ages", "run_id": "old", "featurization": "age"}

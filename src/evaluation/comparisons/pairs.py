@@ -56,7 +56,7 @@ def paired_delong(
     ----------
     DeLong, DeLong & Clarke-Pearson 1988, Biometrics 44:837, equation 9.
     """
-    labels = np.asarray(y)
+    labels = np.asarray(y).astype(np.int64)
     subjects = np.arange(labels.size) if groups is None else np.asarray(groups)
     scores = np.array([p_a, p_b], dtype=np.float64)
     a, b = delong_influence(labels, scores, subjects)

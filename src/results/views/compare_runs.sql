@@ -33,9 +33,12 @@ tests AS (
 )
 SELECT
     metric, estimate_a, estimate_b, difference, se,
-    difference - 1.96 * se AS lo,
-    difference + 1.96 * se AS hi,
-    CASE WHEN difference = 0 THEN 1 ELSE least(1, 2 * exp(-z * z / 2) / sqrt(2 * pi()) * t * (0.319381530
+    CASE WHEN se >= 1e-12 THEN difference - 1.96 * se END AS lo,
+    CASE WHEN se >= 1e-12 THEN difference + 1.96 * se END AS hi,
+    CASE WHEN difference IS NULL THEN NULL
+        WHEN coalesce(se, 0) < 1e-12 THEN CASE WHEN difference = 0 OR metric = 'auroc' AND se IS NOT NULL THEN 1.0 END
+        WHEN difference = 0 THEN 1.0
+        ELSE least(1, 2 * exp(-z * z / 2) / sqrt(2 * pi()) * t * (0.319381530
         + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))))) END AS p
 FROM tests
 ORDER BY metric;

@@ -1,4 +1,4 @@
--- One row per stage, metric and combination: the out-of-bag estimate with its intervals, ranked within the method of that stage.
+-- One row per stage, metric and combination with an out-of-bag estimate: it with its intervals, ranked within the method of that stage.
 CREATE VIEW v_forest AS
 WITH factors AS (
     SELECT run_id, unnest(['outlier', 'imputation', 'features', 'classifier']) AS stage,
@@ -11,18 +11,18 @@ SELECT
     e.metric, m.display_name AS metric_display, m.direction,
     r.run_id, r.featurization, r.outlier_method, r.imputation_method, r.classifier,
     e.estimate, e.sampling_lo, e.sampling_hi, e.refit_lo, e.refit_hi,
-    row_number() OVER (
+    CASE WHEN m.kind <> 'descriptive' THEN row_number() OVER (
         PARTITION BY f.stage, f.method, e.metric
         ORDER BY CASE m.direction
             WHEN 'higher' THEN -e.estimate
             WHEN 'lower' THEN e.estimate
             ELSE abs(e.estimate - m.target) END ASC NULLS LAST, r.run_id
-    ) AS rank_in_method,
+    ) END AS rank_in_method,
     count(*) OVER (PARTITION BY f.stage, f.method, e.metric) AS n_runs,
     avg(e.estimate) OVER (PARTITION BY f.stage, f.method, e.metric) AS method_mean
 FROM factors AS f
 JOIN runs AS r ON r.run_id = f.run_id
-JOIN metric_estimates AS e ON e.run_id = f.run_id AND e.estimator = 'oob'
+JOIN metric_estimates AS e ON e.run_id = f.run_id AND e.estimator = 'oob' AND e.estimate IS NOT NULL
 JOIN metrics AS m ON m.name = e.metric
 LEFT JOIN methods AS d ON d.stage = f.stage AND d.name = f.method
 ORDER BY f.stage, e.metric, d.sort_order, rank_in_method;
@@ -33,6 +33,6 @@ COMMENT ON COLUMN v_forest.method_display IS 'Name of the method to show in figu
 COMMENT ON COLUMN v_forest.colour IS 'Colour to draw the method with, #rrggbb.';
 COMMENT ON COLUMN v_forest.metric_display IS 'Name of the metric to show in figures and reports.';
 COMMENT ON COLUMN v_forest.run_id IS 'The run (runs.run_id).';
-COMMENT ON COLUMN v_forest.rank_in_method IS 'Rank of the run among those with this method by this metric, 1 is best.';
+COMMENT ON COLUMN v_forest.rank_in_method IS 'Rank of the run among those with this method by this metric, 1 is best; NULL for descriptive metrics, which rank nothing.';
 COMMENT ON COLUMN v_forest.n_runs IS 'Runs with this method.';
 COMMENT ON COLUMN v_forest.method_mean IS 'Mean of the estimate over the runs with this method.';
