@@ -173,7 +173,7 @@ def extract(
                 writer.insert(name, pd.DataFrame(rows))
             write_headlines(writer, _no_ages(collection))
             write_comparisons(writer, registry)
-            if broken := failed_checks(writer.connection):
+            if broken := failed_checks(writer.connection, collection.taken_over):
                 raise ExtractionError("the new database fails its data tests: " + "; ".join(broken))
             page = dictionary_page(writer.connection, db_path.name)
     write_page(page, dictionary or db_path.with_name(f"{db_path.stem}_dictionary.html"))
@@ -185,7 +185,7 @@ def extract(
         source=source,
         n_combinations=kinds["combination"],
         n_baselines=kinds["baseline"],
-        n_taken_over=collection.n_taken_over,
+        n_taken_over=len(collection.taken_over),
         excluded=excluded,
         coverage=dict(Counter(row["status"] for row in coverage)),
         warnings=[f"runs {a} and {b} have identical predictions" for a, b in twins],

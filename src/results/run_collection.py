@@ -53,6 +53,7 @@ class Collection:
     """The runs that went in, and those that did not.
 
     `no_ages` holds baseline runs without results, `rejected` the reason why a combination has no usable run,
+    `taken_over` the runs that were not evaluated,
     `classified` the codes of the recordings, which are those of every run.
     """
 
@@ -60,7 +61,7 @@ class Collection:
     no_ages: list[Candidate] = field(default_factory=list)
     excluded: list[Exclusion] = field(default_factory=list)
     rejected: dict[tuple[str, ...], str] = field(default_factory=dict)
-    n_taken_over: int = 0
+    taken_over: set[str] = field(default_factory=set)
     classified: list[str] = field(default_factory=list)
 
     def reject(self, candidate: Candidate, why: str) -> None:
@@ -178,7 +179,7 @@ class _Collector:
         if facts is None:
             return path
         self._include(candidate, facts)
-        self.collection.n_taken_over += 1
+        self.collection.taken_over.add(candidate.run.run_id)
         return None
 
     def _include(self, candidate: Candidate, facts: RunFacts) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from src.evaluation.feature_relations import correlations, vif
 from src.evaluation.resampling import EvaluationError
 from src.results.safe_pickle import RejectedRun
 from src.results.stores import read_artifact
@@ -124,6 +123,8 @@ def feature_tables(run: StoredRun, table: pd.DataFrame, recordings: Sequence[str
     RejectedRun
         If the table lacks one of them, or has an infinite value.
     """
+    from src.evaluation.feature_relations import correlations, vif  # half a second, and seldom needed
+
     if absent := [code for code in recordings if code not in table.index]:
         raise RejectedRun(f"features.npz lacks the recording {absent[0]}")
     kept = table.loc[list(recordings)]

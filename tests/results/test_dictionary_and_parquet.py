@@ -52,7 +52,7 @@ def test_the_dictionary_can_be_put_elsewhere_and_stays_when_an_extraction_fails(
     extract(made / "mlruns", tmp_path / "a.db", progress=False, dictionary=tmp_path / "words.html")
     before = (tmp_path / "words.html").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == [".a.db.lock", "a.db", "words.html"]
-    monkeypatch.setattr(extraction, "failed_checks", lambda connection: ["a rule"])
+    monkeypatch.setattr(extraction, "failed_checks", lambda connection, taken_over: ["a rule"])
     with pytest.raises(ExtractionError):
         extract(made / "mlruns", tmp_path / "a.db", progress=False, dictionary=tmp_path / "words.html")
     assert (tmp_path / "words.html").read_bytes() == before
