@@ -2,8 +2,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from src.tracking import Tracking
+
+# Property tests try the same examples in every run; `pytest --hypothesis-profile=explore` looks for new ones.
+# No deadlines: a shared machine may pause a test for longer than hypothesis expects.
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ N_BINS = 10
 _PLAIN_STEPS, _STEPS = 12, 100
 _SHORT, _TOLERANCE = 1e-6, 1e-9  # in standard errors; a plain step's error is the square of its length
 _CANCELLED = 1e-8  # a variance that is a smaller share of its mean square has lost its digits
+_FLAT = 1e-6  # information per prediction below which the rounding of a plain sum of risks moves the solution
 
 
 def n_clipped(y: np.ndarray | float, p: np.ndarray | Rows, weight: np.ndarray | None = None) -> np.ndarray:
@@ -98,9 +99,9 @@ def _pick(matrix: np.ndarray, chosen: np.ndarray) -> np.ndarray:
 
 def _offset_intercept(x: np.ndarray, w: np.ndarray, wy: np.ndarray) -> np.ndarray:
     """Solve sum w (y - expit(a + x)) = 0 by plain Newton steps, and with care where they do not get there."""
-    cases, odds_against = wy.sum(axis=1), np.exp(-x)
-    mean = np.vecdot(w, 1 / (1 + odds_against)) / w.sum(axis=1)
-    a = logit(cases / w.sum(axis=1)) - logit(np.clip(mean, CLIP, 1 - CLIP))
+    n, cases, odds_against = w.sum(axis=1), wy.sum(axis=1), np.exp(-x)
+    mean = np.vecdot(w, 1 / (1 + odds_against)) / n
+    a = logit(cases / n) - logit(np.clip(mean, CLIP, 1 - CLIP))
     unsolved = np.ones(a.shape, dtype=bool)
     with np.errstate(all="ignore"):
         for _ in range(_PLAIN_STEPS):
@@ -110,7 +111,7 @@ def _offset_intercept(x: np.ndarray, w: np.ndarray, wy: np.ndarray) -> np.ndarra
             information = expected - np.vecdot(weighted, mu)
             step = (cases - expected) / information
             a = a + step
-            unsolved = ~(step**2 * information < _SHORT**2)
+            unsolved = ~((step**2 * information < _SHORT**2) & (information > _FLAT * n))
             if not unsolved.any():
                 return a
     a[unsolved] = _bracketed_intercept(*(_pick(m, unsolved) for m in (x, w, wy)))
@@ -118,17 +119,22 @@ def _offset_intercept(x: np.ndarray, w: np.ndarray, wy: np.ndarray) -> np.ndarra
 
 
 def _bracketed_intercept(x: np.ndarray, w: np.ndarray, wy: np.ndarray) -> np.ndarray:
-    """Solve the same by Newton steps, halving the bracket where a step leaves it."""
+    """Solve the same by Newton steps, halving the bracket where a step leaves it.
+
+    A risk near 1 is counted as a whole case less its complement: whole cases cancel exactly.
+    """
     cases = wy.sum(axis=1)
     centre = logit(cases / w.sum(axis=1))
     low = centre - np.where(w > 0, x, -np.inf).max(axis=1)
     high = centre - np.where(w > 0, x, np.inf).min(axis=1)
     a = (low + high) / 2
     for _ in range(_STEPS):
-        mu = expit(a[:, None] + x)
-        excess = cases - (w * mu).sum(axis=1)
+        eta = a[:, None] + x
+        smaller = expit(-np.abs(eta))
+        whole = np.where(eta > 0, w, 0.0).sum(axis=1)
+        excess = (cases - whole) + (np.copysign(w, eta) * smaller).sum(axis=1)
         low, high = np.where(excess >= 0, a, low), np.where(excess <= 0, a, high)
-        step = a + ratio(excess, (w * mu * (1 - mu)).sum(axis=1))
+        step = a + ratio(excess, (w * smaller * (1 - smaller)).sum(axis=1))
         better = np.where((step > low) & (step < high), step, (low + high) / 2)
         moved, a = np.abs(better - a).max(), better
         if moved < 1e-11:

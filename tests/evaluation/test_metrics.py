@@ -14,6 +14,7 @@ from src.evaluation.calibration import (
     cal_intercept,
     cal_intercept_joint,
     cal_slope,
+    clipped_logit,
     n_clipped,
     oe_ratio,
     recalibration,
@@ -104,6 +105,14 @@ def test_many_iterations_at_once_are_the_iterations_one_by_one(table, seed):
             )
         assert together["n_clipped"][b] == np.isin(p[b, out[b]], [0, 1]).sum()
         assert together["n_left_out"][b] == out[b].sum()
+
+
+def test_the_intercept_of_a_flat_likelihood_keeps_its_digits():
+    p = np.array([0.0, 1.0])  # their clipped logits are opposite but for rounding
+    undone = -clipped_logit(p).sum() / 2
+    assert cal_intercept([0, 1], p) == pytest.approx(undone, abs=1e-14)
+    assert cal_intercept([1, 0], p) == pytest.approx(undone, abs=1e-14)
+    assert cal_intercept([0, 1, 0, 1], np.tile(p, 2)) == pytest.approx(undone, abs=1e-14)
 
 
 def logistic(y, x, offset=None):
