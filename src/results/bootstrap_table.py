@@ -73,12 +73,12 @@ class BootstrapTable:
     @property
     def cohort_hash(self) -> str:
         """The file's cohort hash; a hash of the outcomes where it has none."""
-        return str(self.details["cohort_hash"]) if not self.foreign else _digest(self.y)
+        return str(self.details["cohort_hash"]) if not self.foreign else array_digest(self.y)[:16]
 
     @property
     def resample_id(self) -> str:
         """The file's resample id; a hash of what each iteration left out where it has none."""
-        return str(self.details["resample_id"]) if not self.foreign else _digest(self.y, self.left_out)
+        return str(self.details["resample_id"]) if not self.foreign else array_digest(self.y, self.left_out)[:16]
 
 
 @dataclass(frozen=True)
@@ -309,8 +309,8 @@ def _inbag(
 ) -> np.ndarray | None:
     counts = _matrix(results, "inbag_counts", left_out.shape)
     if trained is not None:
-        drawn = np.zeros(left_out.shape, dtype=np.int64)
-        np.add.at(drawn, trained[:2], 1)
+        cells = np.ravel_multi_index(trained[:2], left_out.shape)
+        drawn = np.bincount(cells, minlength=left_out.size).reshape(left_out.shape)
         if counts is not None and not np.array_equal(drawn, counts):
             raise RejectedRun("inbag_counts and train_indices disagree")
         counts = drawn
@@ -357,9 +357,10 @@ def _factors(results: Mapping[str, Any]) -> dict[str, str] | None:
     return {name: factors[name] for name in FACTORS}
 
 
-def _digest(*arrays: np.ndarray) -> str:
-    digest = hashlib.blake2b(digest_size=8)
+def array_digest(*arrays: np.ndarray) -> str:
+    """Digest of the arrays' types, shapes and values, 32 hexadecimal digits."""
+    digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.shape} {array.dtype.str}".encode())
         digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+    return digest.hexdigest()[:32]

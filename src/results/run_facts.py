@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from src.results.bootstrap_table import BootstrapTable
+from src.results.bootstrap_table import BootstrapTable, array_digest
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ def facts_of(path: Path, table: BootstrapTable) -> RunFacts:
         digest=file_digest(path),
         cohort_hash=table.cohort_hash,
         resample_id=table.resample_id,
-        subjects_digest=_digest(np.array(table.codes), np.array(table.groups), table.y, table.left_out),
-        predictions_digest=_digest(table.p_all[table.left_out]),
+        subjects_digest=array_digest(np.array(table.codes), np.array(table.groups), table.y, table.left_out),
+        predictions_digest=array_digest(table.p_all[table.left_out]),
         n_iterations=table.n_iterations,
         n_subjects=len(set(table.groups)),
         n_cases=int(table.y.sum()),
@@ -79,18 +79,10 @@ def facts_of(path: Path, table: BootstrapTable) -> RunFacts:
 def file_digest(path: Path) -> str:
     """Digest of a file's content."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _text(told: Mapping[str, Any], name: str) -> str | None:
     """What the file says, if it says something that can be shown."""
     value = told.get(name)
     return value if isinstance(value, str) and value and value.isprintable() else None
-
-
-def _digest(*arrays: np.ndarray) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for array in arrays:
-        digest.update(f"{array.shape} {array.dtype.str}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()

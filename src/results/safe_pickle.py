@@ -22,16 +22,17 @@ MAX_BYTES = 512 * 2**20
 MAX_VALUES = 50_000_000
 MAX_DEPTH = 8
 
+_LENGTH = frozenset({int})
 _SCALARS = frozenset({float, int, bool, str, type(None)})
 _DTYPE = re.compile(r"[|<>=]?(b1|[iu][1248]|f[248]|U\d{1,4})\Z")
 _REFUSED = {"ADDITEMS", "BINPERSID", "DUP", "EMPTY_SET", "EXT1", "EXT2", "EXT4", "FROZENSET", "INST"}
 _REFUSED |= {"NEWOBJ", "NEWOBJ_EX", "NEXT_BUFFER", "OBJ", "PERSID", "READONLY_BUFFER"}
 _ALLOWED = {ord(op.code): op for op in pickletools.opcodes if op.name not in _REFUSED}
-_STOP, _PUT, _LONG_BINPUT = b".pr"
+_STOP, _PUT, _LONG_BINPUT, _BINBYTES = b".prB"
+_NEXT_MEMO = (b"\x94", b"q")  # MEMOIZE, and BINPUT up to 255
 _MEMO_WRITES = frozenset(
     ord(op.code) for op in pickletools.opcodes if "PUT" in op.name or op.name == "MEMOIZE"
 )
-_NEXT_MEMO = (b"\x94", b"q")  # MEMOIZE, and BINPUT up to 255
 _COUNT_BYTES = {
     pickletools.TAKEN_FROM_ARGUMENT1: 1,
     pickletools.TAKEN_FROM_ARGUMENT4: 4,
@@ -90,10 +91,15 @@ def _check_instructions(content: bytes) -> None:
     position, memo_writes, end = 0, 0, len(content)
     while position < end:
         if plain := _PLAIN_RUN.match(content, position):
-            memo_writes += sum(plain[0].count(code) for code in _NEXT_MEMO)  # or more: arguments count too
-            position = plain.end()
-            continue
+            start, position = position, plain.end()
+            for write in _NEXT_MEMO:  # or more: arguments count too
+                memo_writes += content.count(write, start, position)
+            if position == end:
+                break
         code = content[position]
+        if code == _BINBYTES:
+            position += 5 + int.from_bytes(content[position + 1 : position + 5], "little")
+            continue
         if code == _STOP:
             return
         if code in _MEMO_WRITES:
@@ -247,17 +253,19 @@ class _Unpickler(pickle.Unpickler):
 
 def _array(content: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
     """Array over the bytes (no copy), after shape, dtype and number of bytes are found to agree."""
-    if not isinstance(dtype, _Dtype) or not isinstance(content, bytes | bytearray):
+    is_bytes = type(content) is bytes
+    if type(dtype) is not _Dtype or not (is_bytes or type(content) is bytearray):
         raise RejectedRun("damaged: an array without dtype and bytes")
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
-    if len(shape) > 4 or not all(type(length) is int and length >= 0 for length in shape):
+    shape = (shape,) if type(shape) is int else tuple(shape)
+    if len(shape) > 4 or not _LENGTH.issuperset(map(type, shape)) or min(shape, default=0) < 0:
         raise RejectedRun(f"damaged: an array of shape {_one_line(shape)}")
     expected = math.prod(shape) * dtype.dtype.itemsize
     if len(content) != expected:
         raise RejectedRun(f"damaged: an array of {expected} bytes has {len(content)}")
-    array = np.frombuffer(content, dtype.dtype) if expected else np.empty(0, dtype.dtype)
-    array.flags.writeable = False
-    return array.reshape(shape, order=order)
+    array = np.ndarray(shape, dtype.dtype, content, 0, None, order)
+    if not is_bytes:
+        array.flags.writeable = False
+    return array
 
 
 class _Converter:

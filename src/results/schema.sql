@@ -916,7 +916,7 @@ COMMENT ON TABLE run_files IS 'The results file of every run, as it was read: wh
 COMMENT ON COLUMN run_files.run_id IS 'The run (runs.run_id).';
 COMMENT ON COLUMN run_files.file_bytes IS 'Size of the file.';
 COMMENT ON COLUMN run_files.modified_ns IS 'When the file was last changed, nanoseconds since 1970.';
-COMMENT ON COLUMN run_files.digest IS 'Digest of its content (BLAKE2b).';
+COMMENT ON COLUMN run_files.digest IS 'Digest of its content (SHA-256).';
 COMMENT ON COLUMN run_files.subjects_digest IS 'Digest of recordings, subjects, outcomes and left-out sets: the same in all runs of a database.';
 COMMENT ON COLUMN run_files.predictions_digest IS 'Digest of the left-out probabilities.';
 COMMENT ON COLUMN run_files.is_foreign IS 'True where another program wrote the file, without cohort hash and resample id.';
