@@ -54,13 +54,25 @@ def corners(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         together: all of them have the corner of the last, so that sums over steps need no care for ties.
     """
     ranked = rows.ranked
-    inner = np.diff(ranked.p, axis=1) == 0
-    tp, fp = (_running(weight, inner) for weight in (ranked.cases, ranked.w - ranked.cases))
+    inner = ranked.unweighted(equal_neighbours)
+    tp, fp = (running_sums(weight, inner) for weight in (ranked.cases, ranked.w - ranked.cases))
     return tp, fp
 
 
-def _running(weight: np.ndarray, inner: np.ndarray) -> np.ndarray:
-    """Return running sums from 0; `inner` is True where the next prediction is equal."""
+def equal_neighbours(rows: Rows) -> np.ndarray:
+    """Return whether each prediction's next one is equal, (1 or B, m - 1)."""
+    return rows.p[:, 1:] == rows.p[:, :-1]
+
+
+def running_sums(weight: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """Return running sums from 0, (B, m + 1), those of equal predictions all up to their last.
+
+    Parameters
+    ----------
+    weight : ndarray, shape (B, m)
+    inner : ndarray of bool, shape (1 or B, m - 1)
+        True where a prediction's next one is equal.
+    """
     sums = np.zeros((len(weight), weight.shape[1] + 1))
     np.cumsum(weight, axis=1, out=sums[:, 1:])
     if not inner.any():
@@ -293,15 +305,17 @@ def roc_curve(y: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.
     return with_origin[0], with_origin[1], np.concatenate([[np.inf], -threshold])
 
 
-def roc_on_grid(y: np.ndarray, p: np.ndarray, weight: np.ndarray, grid: np.ndarray = FPR_GRID) -> np.ndarray:
+def roc_on_grid(
+    y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None = None, grid: np.ndarray = FPR_GRID
+) -> np.ndarray:
     """Read the true-positive rate of each iteration's ROC curve at given false-positive rates.
 
     Between its points a curve is a straight line; on a vertical step its upper end counts.
 
     Parameters
     ----------
-    y, p, weight : array_like
-        As in `auroc`; p of shape (B, n).
+    y, p, weight
+        As in `auroc`; predictions of shape (B, n).
     grid : ndarray, shape (k,)
         False-positive rates in [0, 1], ascending.
 

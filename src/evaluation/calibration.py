@@ -85,7 +85,7 @@ def cal_intercept(y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None
 
 def _matrices(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the logits and the weights of all and of cases, as matrices that broadcast to (B, m)."""
-    return rows.once(_logits), rows.w, rows.cases
+    return rows.unweighted(_logits), rows.w, rows.cases
 
 
 def _logits(rows: Rows) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,14 @@ from src.evaluation.calibration import calibration_groups
 from src.evaluation.decision import (
     POPULATION_PREVALENCE,
     THRESHOLDS,
-    decision_curve,
+    rates,
     shift_prevalence,
     treat_all,
+    weigh,
 )
-from src.evaluation.estimators import Pooled, left_out_mask, pool
+from src.evaluation.estimators import RunEvaluation, left_out_mask, pool
 from src.evaluation.resampling import check_labels
-from src.evaluation.rows import ratio
+from src.evaluation.rows import Rows, as_rows, ranked_blocks, ratio
 from src.evaluation.smooth import loess
 
 N_LOESS = 100
@@ -33,7 +35,7 @@ def all_curves(
     inbag_counts: np.ndarray | None,
     y_prob_apparent: np.ndarray | None,
     population_prevalence: float = POPULATION_PREVALENCE,
-    pooled: Pooled | None = None,
+    evaluated: RunEvaluation | None = None,
 ) -> dict[str, Table]:
     """Compute every curve of one run.
 
@@ -43,8 +45,8 @@ def all_curves(
         As in `src.evaluation.estimators.estimate_all`.
     population_prevalence : float
         Assumed share of cases in the population.
-    pooled : Pooled, optional
-        What `src.evaluation.estimators.pool` gives for these predictions, where it is known already.
+    evaluated : RunEvaluation, optional
+        What `src.evaluation.estimators.evaluate_run` gave for the same predictions, if that is known already.
 
     Returns
     -------
@@ -54,17 +56,20 @@ def all_curves(
     """
     labels = check_labels(y)
     p = np.asarray(y_prob_all, dtype=np.float64)
-    left_out = left_out_mask(p, inbag_counts)
-    mean = (pooled or pool(p, left_out)).mean
+    if evaluated is None:
+        left_out = left_out_mask(p, inbag_counts)
+        blocks, mean = ranked_blocks(labels, p, left_out), pool(p, left_out).mean
+    else:
+        blocks, mean = evaluated.blocks, evaluated.pooled.mean
     seen = np.isfinite(mean)
     single = {"oob_pooled": (labels[seen], mean[seen])}
     if y_prob_apparent is not None:
         single["apparent"] = (labels, np.asarray(y_prob_apparent, dtype=np.float64))
-    weighted = {"oob": (labels, p, left_out)}
-    weighted |= {k: (outcome, q, np.ones(q.size)) for k, (outcome, q) in single.items()}
+    every = {"oob": (float(labels.mean()), blocks)}
+    every |= {k: (float(outcome.mean()), [as_rows(outcome, q)]) for k, (outcome, q) in single.items()}
     return {
         "roc_curves": _stack(
-            [_label(oob_roc(labels, p, left_out), estimator="oob")]
+            [_label(oob_roc(blocks), estimator="oob")]
             + [_label(roc(*v), estimator=k) for k, v in single.items()]
         ),
         "calibration_curves": _stack(
@@ -74,16 +79,21 @@ def all_curves(
         "decision_curves": _stack(
             [
                 _label(table, estimator=k, population=population)
-                for k, (outcome, q, w) in weighted.items()
-                for population, table in decision_tables(outcome, q, w, population_prevalence).items()
+                for k, (share, rows) in every.items()
+                for population, table in decision_tables(rows, share, population_prevalence).items()
             ]
         ),
         "probability_distributions": distribution(*single["oob_pooled"]),
     }
 
 
-def oob_roc(y: np.ndarray, y_prob_all: np.ndarray, left_out: np.ndarray) -> Table:
+def oob_roc(blocks: Sequence[Rows]) -> Table:
     """Return the iterations' mean true-positive rate on a grid of false-positive rates, with refit band.
+
+    Parameters
+    ----------
+    blocks : sequence of Rows
+        The iterations' left-out predictions.
 
     Returns
     -------
@@ -91,7 +101,7 @@ def oob_roc(y: np.ndarray, y_prob_all: np.ndarray, left_out: np.ndarray) -> Tabl
         `point`, `fpr`, `tpr`, `tpr_lo`, `tpr_hi` (2.5 and 97.5 percentiles over the iterations that left out
         both classes), `threshold` (NaN: a mean curve has none).
     """
-    tpr = roc_on_grid(y, y_prob_all, left_out)
+    tpr = np.concatenate([roc_on_grid(rows.y, rows) for rows in blocks])
     tpr = tpr[np.isfinite(tpr[:, 0])]
     undefined = np.full(FPR_GRID.size, np.nan)
     lo, hi = np.percentile(tpr, [2.5, 97.5], axis=0) if len(tpr) else (undefined, undefined)
@@ -132,42 +142,54 @@ def grouped_calibration(y: np.ndarray, p: np.ndarray) -> Table:
     return {"bin": np.arange(groups["n"].size)} | groups
 
 
-def decision_tables(
-    y: np.ndarray, p: np.ndarray, weight: np.ndarray, population_prevalence: float
-) -> dict[str, Table]:
+def decision_tables(blocks: Sequence[Rows], share: float, population_prevalence: float) -> dict[str, Table]:
     """Return the decision curves at the study's and at the population's prevalence.
 
-    Predictions of several iterations, (B, n), give the mean of their curves (over those that left out both
-    classes). At the study's prevalence, an iteration's curve uses the prevalence among what it left out. For
-    the population, predictions are first moved to its prevalence; what they do unmoved is kept beside it.
+    Predictions of several iterations give the mean of their curves (over those that left out both classes).
+    At the study's prevalence, an iteration's curve uses the prevalence among what it left out. For the
+    population, predictions are first moved to its prevalence; what they do unmoved is kept beside it.
+
+    Parameters
+    ----------
+    blocks : sequence of Rows
+        The predictions.
+    share : float
+        The study's share of cases, from which predictions are moved.
+    population_prevalence : float
+        Assumed share of cases in the population.
 
     Returns
     -------
     dict with the tables 'study' and 'population', 99 rows each
         `threshold`, `net_benefit`, `treat_all`, `net_benefit_pop_unshifted` (NaN for the study).
     """
-    w = np.broadcast_to(weight, np.shape(p)).astype(np.float64)
-    study = ratio((w * y).sum(axis=-1), w.sum(axis=-1))
-    moved = shift_prevalence(p, float(np.mean(y)), population_prevalence)
+    kept = _rates(blocks)
+    moved = _rates([rows.rescored(shift_prevalence(rows.p, share, population_prevalence)) for rows in blocks])
+    study = np.concatenate([ratio(rows.n_cases, rows.n) for rows in blocks])
     return {
-        "study": _decision_table(decision_curve(y, p, study, w), treat_all(study)),
+        "study": _decision_table(weigh(*kept, study), treat_all(study)),
         "population": _decision_table(
-            decision_curve(y, moved, population_prevalence, w),
+            weigh(*moved, population_prevalence),
             treat_all(population_prevalence),
-            decision_curve(y, p, population_prevalence, w),
+            weigh(*kept, population_prevalence),
         ),
     }
 
 
+def _rates(blocks: Sequence[Rows]) -> tuple[np.ndarray, np.ndarray]:
+    """Return `src.evaluation.decision.rates` of all iterations, (B, 99) each."""
+    sensitivity, fpr = zip(*(rates(rows.y, rows) for rows in blocks), strict=True)
+    return np.vstack(sensitivity), np.vstack(fpr)
+
+
 def _decision_table(model: np.ndarray, everybody: np.ndarray, unshifted: np.ndarray | None = None) -> Table:
     """Average over iterations, those of treat-all being the same as the model's."""
-    rows = np.atleast_2d(model)
-    defined = np.isfinite(rows).all(axis=1)
+    defined = np.isfinite(model).all(axis=1)
     return {
         "threshold": THRESHOLDS,
-        "net_benefit": _mean_rows(rows[defined]),
-        "treat_all": _mean_rows(np.broadcast_to(everybody, rows.shape)[defined]),
-        "net_benefit_pop_unshifted": _mean_rows(np.atleast_2d(unshifted)[defined])
+        "net_benefit": _mean_rows(model[defined]),
+        "treat_all": _mean_rows(np.broadcast_to(everybody, model.shape)[defined]),
+        "net_benefit_pop_unshifted": _mean_rows(unshifted[defined])
         if unshifted is not None
         else np.full(THRESHOLDS.size, np.nan),
     }

@@ -45,12 +45,18 @@ def net_benefit(
 
 def positives(rows: Rows, threshold: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the weight of true and of false positives of the rule p >= t, each (1,) or (B,)."""
-    positive = (rows.p >= threshold).astype(np.float64)
+    positive = rows.unweighted(_positive, threshold)
     tp = np.vecdot(rows.cases, positive)
     return tp, rows.total(positive) - tp
 
 
-def rates(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def _positive(rows: Rows, threshold: float) -> np.ndarray:
+    return (rows.p >= threshold).astype(np.float64)
+
+
+def rates(
+    y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the sensitivity and the false-positive rate of the rule p >= t at every t in `THRESHOLDS`.
 
     Parameters and errors as in `src.evaluation.auc.auroc`.
@@ -85,7 +91,7 @@ def treat_all(prevalence: float | np.ndarray) -> np.ndarray:
 
 
 def decision_curve(
-    y: np.ndarray, p: np.ndarray, prevalence: float | np.ndarray, weight: np.ndarray | None = None
+    y: np.ndarray, p: np.ndarray | Rows, prevalence: float | np.ndarray, weight: np.ndarray | None = None
 ) -> np.ndarray:
     """Return the net benefit of the rule p >= t at every t in `THRESHOLDS`, at a given prevalence.
 
@@ -107,7 +113,11 @@ def decision_curve(
     ----------
     Vickers & Elkin 2006, Med Decis Making 26:565.
     """
-    sensitivity, fpr = rates(y, p, weight)
+    return weigh(*rates(y, p, weight), prevalence)
+
+
+def weigh(sensitivity: np.ndarray, fpr: np.ndarray, prevalence: float | np.ndarray) -> np.ndarray:
+    """Return the net benefit of `rates` at an assumed share of cases."""
     share = np.asarray(prevalence, dtype=np.float64)[..., None]
     return sensitivity * share - fpr * (1 - share) * THRESHOLDS / (1 - THRESHOLDS)
 

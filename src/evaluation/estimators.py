@@ -28,9 +28,9 @@ from src.evaluation.intervals import (
     subject_draws,
     wald,
 )
-from src.evaluation.metrics import ITERATION_METRICS, METRICS, Metric, all_metrics, iteration_metrics
+from src.evaluation.metrics import ITERATION_METRICS, METRICS, Metric, all_metrics, metrics_of_blocks
 from src.evaluation.resampling import EvaluationError, check_labels, subject_index
-from src.evaluation.rows import ratio
+from src.evaluation.rows import Rows, ranked_blocks, ratio
 
 SATURATED = 0.99
 """Apparent AUROC from which the model knows its training data by heart."""
@@ -119,6 +119,8 @@ class RunEvaluation:
         The subjects of `influence`, in order of first appearance.
     pooled : Pooled
         Predictions of each recording by the models that did not train on it.
+    blocks : list of Rows
+        The same, iteration by iteration.
     """
 
     iterations: dict[str, np.ndarray]
@@ -127,6 +129,7 @@ class RunEvaluation:
     influence: dict[str, np.ndarray]
     subjects: tuple[str, ...]
     pooled: Pooled
+    blocks: list[Rows]
 
 
 def left_out_mask(y_prob_all: np.ndarray, inbag_counts: np.ndarray | None) -> np.ndarray:
@@ -195,7 +198,9 @@ def evaluate_run(
     estimates = [*oob, *_pooled(run, smoothed_intervals), *apparent, *_optimism_corrected(run, apparent)]
     estimates += _b632(apparent, oob) + _b632plus(run, apparent, oob)
     subjects = tuple(str(code) for code in dict.fromkeys(run.codes.tolist()))
-    return RunEvaluation(run.iterations, run.original, estimates, run.influence, subjects, run.pooled)
+    return RunEvaluation(
+        run.iterations, run.original, estimates, run.influence, subjects, run.pooled, run.blocks
+    )
 
 
 def estimate_all(
@@ -232,19 +237,36 @@ class _Run:
         return left_out_mask(self.p, self.counts)
 
     @cached_property
+    def blocks(self) -> list[Rows]:
+        """Each model's left-out predictions."""
+        return ranked_blocks(self.y, self.p, self.left_out)
+
+    @cached_property
+    def everybody(self) -> list[Rows]:
+        """Each model's predictions of everybody."""
+        return ranked_blocks(self.y, self.p)
+
+    @cached_property
     def iterations(self) -> dict[str, np.ndarray]:
-        return iteration_metrics(self.y, self.p, self.left_out)
+        return metrics_of_blocks(self.blocks)
 
     @cached_property
     def original(self) -> dict[str, np.ndarray] | None:
         """Each model on everybody."""
         complete = np.isfinite(self.p).all() and self.counts is not None
-        return iteration_metrics(self.y, self.p, np.ones(self.y.size)) if complete else None
+        return metrics_of_blocks(self.everybody) if complete else None
 
     @cached_property
     def resamples(self) -> dict[str, np.ndarray]:
         """Each model on the resample it was trained on."""
-        return iteration_metrics(self.y, self.p, np.asarray(self.counts))
+        weights = np.array_split(np.asarray(self.counts, dtype=np.float64), self._starts)
+        pairs = zip(self.everybody, weights, strict=True)
+        return metrics_of_blocks([rows.reweighted(counts) for rows, counts in pairs])
+
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        """Where blocks of iterations begin, but for the first."""
+        return np.cumsum([len(rows.p) for rows in self.everybody])[:-1]
 
     @cached_property
     def no_resamples(self) -> str:
@@ -262,7 +284,7 @@ class _Run:
     @cached_property
     def influence(self) -> dict[str, np.ndarray]:
         pooled = delong_influence(self.y, self.pooled.mean[None], self.codes)[0]
-        others = oob_influence(self.y, self.p, self.left_out, self.codes, self.iterations)
+        others = oob_influence(self.y, self.p, self.left_out, self.codes, self.iterations, self.blocks)
         return {"auroc": pooled, **others}
 
     @cached_property

@@ -10,16 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import cast
 
 import numpy as np
 from scipy.special import expit
 
-from src.evaluation.auc import delong_components
+from src.evaluation.auc import corners, delong_components, equal_neighbours, running_sums
 from src.evaluation.calibration import clipped_logit
 from src.evaluation.resampling import subject_index
-from src.evaluation.rows import ratio
-
-_BLOCK = 128  # iterations whose matrices fit a processor's cache
+from src.evaluation.rows import Rows, ranked_blocks, ratio
 
 
 def influence_se(influence: np.ndarray, subject_y: np.ndarray) -> np.ndarray:
@@ -126,6 +125,7 @@ def oob_influence(
     left_out: np.ndarray,
     groups: Sequence[str] | np.ndarray | None,
     iterations: Mapping[str, np.ndarray],
+    blocks: Sequence[Rows] | None = None,
 ) -> dict[str, np.ndarray]:
     """Return each subject's influence on the `oob` estimates.
 
@@ -142,6 +142,8 @@ def oob_influence(
     iterations : mapping of str to ndarray, shape (B,)
         The metrics of each iteration on what it left out (`src.evaluation.metrics.iteration_metrics`); an
         iteration counts where its metric is defined.
+    blocks : sequence of Rows, optional
+        `src.evaluation.rows.ranked_blocks` of the left-out predictions, where they are known already.
 
     Returns
     -------
@@ -159,14 +161,18 @@ def oob_influence(
     index, subject_y = subject_index(y, np.arange(len(y)) if groups is None else groups)
     names = [name for name in iterations if name in _INFLUENCES]
     totals, times = np.zeros((2, len(names), len(y)))
-    for rows in np.array_split(np.arange(len(left_out)), -(-len(left_out) // _BLOCK)):
-        part = {name: np.asarray(iterations[name])[rows] for name in names}
-        sets = _LeftOut.of(np.asarray(y), np.asarray(y_prob_all)[rows], np.asarray(left_out)[rows], part)
-        always = np.asarray(left_out)[rows].sum(axis=0)
+    start = 0
+    for rows in blocks or ranked_blocks(y, y_prob_all, left_out):
+        chosen = slice(start, start + len(rows.w))
+        start = chosen.stop
+        part = {name: np.asarray(iterations[name])[chosen] for name in names}
+        sets = _LeftOut(len(y), rows, part)
+        member = np.asarray(left_out)[chosen]
+        always = member.sum(axis=0)
         for k, name in enumerate(names):
             totals[k] += _INFLUENCES[name](sets)
             defined = np.isfinite(part[name])
-            times[k] += always if defined.all() else defined.astype(np.float64) @ left_out[rows]
+            times[k] += always if defined.all() else defined.astype(np.float64) @ member
     return dict(zip(names, _by_subject(ratio(totals, times), index, subject_y.size), strict=True))
 
 
@@ -182,70 +188,20 @@ def _by_subject(influence: np.ndarray, index: np.ndarray, n_subjects: int) -> np
 
 @dataclass(frozen=True, eq=False)
 class _LeftOut:
-    """Some iterations' left-out predictions in ascending order, and what several influences share.
-
-    Matrices are (b, k), k the most that an iteration left out; `place` is each prediction's recording, of n,
-    and `w` is 0 behind the last one. `first` and `last` are the ends of the ties each prediction belongs to.
-    """
+    """Some iterations' left-out predictions, ranked, and their metrics; of n recordings in all."""
 
     n_recordings: int
-    place: np.ndarray
-    y: np.ndarray
-    p: np.ndarray
-    w: np.ndarray
+    rows: Rows
     iterations: Mapping[str, np.ndarray]
-
-    @classmethod
-    def of(
-        cls, y: np.ndarray, p_all: np.ndarray, member: np.ndarray, iterations: Mapping[str, np.ndarray]
-    ) -> _LeftOut:
-        keyed = np.where(member, p_all, np.inf)
-        place = np.argsort(keyed, axis=1)[:, : int(member.sum(axis=1).max())]
-        p = np.take_along_axis(keyed, place, axis=1)
-        w = np.isfinite(p)
-        p = np.where(w, p, 0.5).astype(np.float64)
-        return cls(y.size, place, y[place].astype(np.float64), p, w.astype(np.float64), iterations)
-
-    @cached_property
-    def case(self) -> np.ndarray:
-        return self.y == 1
-
-    @cached_property
-    def cases(self) -> np.ndarray:
-        return self.w * self.y
-
-    @cached_property
-    def controls(self) -> np.ndarray:
-        return self.w - self.cases
-
-    @cached_property
-    def n(self) -> np.ndarray:
-        return self.w.sum(axis=1)
-
-    @cached_property
-    def n_cases(self) -> np.ndarray:
-        return self.cases.sum(axis=1)
-
-    @cached_property
-    def n_controls(self) -> np.ndarray:
-        return self.n - self.n_cases
-
-    @cached_property
-    def losses(self) -> np.ndarray:
-        return (self.p - self.y) ** 2
 
     @cached_property
     def x(self) -> np.ndarray:
         """Logit of the predictions."""
-        return clipped_logit(self.p)
+        return clipped_logit(self.rows.p)
 
     @cached_property
     def recalibration(self) -> _Recalibration:
         return _Recalibration.of(self)
-
-    @cached_property
-    def ranking(self) -> _Ranking:
-        return _Ranking.of(self)
 
     def add_up(self, name: str, g: np.ndarray, scale: np.ndarray | float = 1.0) -> np.ndarray:
         """Return scale times (g minus its class mean in the iteration), added up per recording, (n,).
@@ -256,45 +212,12 @@ class _LeftOut:
         s = np.where(defined, scale, 0.0)
         if not defined.all():
             g = np.where(defined[:, None], g, 0.0)
-        low = ratio(np.vecdot(self.controls, g), self.n_controls)
-        high = ratio(np.vecdot(self.cases, g), self.n_cases)
-        moved = g - np.where(self.case, np.nan_to_num(high)[:, None], np.nan_to_num(low)[:, None])
-        moved *= s[:, None] * self.w
-        return np.bincount(self.place.ravel(), moved.ravel(), minlength=self.n_recordings)
-
-
-@dataclass(frozen=True, eq=False)
-class _Ranking:
-    """How many controls and cases have a smaller p than each prediction, and how many no larger one."""
-
-    last: np.ndarray
-    controls_below: np.ndarray
-    controls_up_to: np.ndarray
-    cases_below: np.ndarray
-    cases_up_to: np.ndarray
-
-    @classmethod
-    def of(cls, sets: _LeftOut) -> _Ranking:
-        first, last = _ties(np.where(sets.w > 0, sets.p, np.inf))
-        tallies = []
-        for member in (sets.controls, sets.cases):
-            tally = np.cumsum(member, axis=1)
-            tallies += [_at(first, tally - member), _at(last, tally)]
-        return cls(last, *tallies)
-
-
-def _at(position: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return each row's values at the positions of that row."""
-    return values.take(position + values.shape[1] * np.arange(len(values))[:, None])
-
-
-def _ties(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first and the last position of the equal values each sorted value belongs to."""
-    step, edge = p[:, 1:] != p[:, :-1], np.ones((len(p), 1), dtype=bool)
-    position = np.arange(p.shape[1])
-    first = np.maximum.accumulate(np.where(np.hstack([edge, step]), position, 0), axis=1)
-    ends = np.where(np.hstack([step, edge]), position, p.shape[1])
-    return first, np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
+        rows = self.rows
+        high = ratio(np.vecdot(rows.cases, g), rows.n_cases)
+        low = ratio(np.vecdot(rows.w, g) - np.vecdot(rows.cases, g), rows.n_controls)
+        moved = g - np.where(rows.y == 1, np.nan_to_num(high)[:, None], np.nan_to_num(low)[:, None])
+        moved *= s[:, None] * rows.w
+        return np.bincount(cast(np.ndarray, rows.order).ravel(), moved.ravel(), minlength=self.n_recordings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -311,11 +234,11 @@ class _Recalibration:
     def of(cls, sets: _LeftOut) -> _Recalibration:
         a, b = (sets.iterations[name][:, None] for name in ("cal_intercept_joint", "cal_slope"))
         mu = expit(a + b * sets.x)
-        v = sets.w * (mu * (1 - mu))
+        v = sets.rows.w * (mu * (1 - mu))
         total = v.sum(axis=1)
         centre = ratio(np.vecdot(v, sets.x), total)
         centred = sets.x - centre[:, None]
-        return cls(sets.y - mu, centred, centre, total, np.vecdot(v, centred**2))
+        return cls(sets.rows.y - mu, centred, centre, total, np.vecdot(v, centred**2))
 
 
 def _auprc(sets: _LeftOut) -> np.ndarray:
@@ -324,53 +247,66 @@ def _auprc(sets: _LeftOut) -> np.ndarray:
     A case contributes its own precision and raises that of the cases no better than itself; a control lowers
     theirs.
     """
-    r, case = sets.ranking, sets.cases > 0
-    tp = sets.n_cases[:, None] - r.cases_below
-    fp = sets.n_controls[:, None] - r.controls_below
+    rows = sets.rows
+    tp, fp = (counts[:, 1:] for counts in rows.once(corners))
+    case = rows.cases > 0
     positive = np.where(case, tp + fp, np.inf)
-    raised = _at(r.last, np.cumsum(fp / positive**2, axis=1))
-    lowered = _at(r.last, np.cumsum(tp / positive**2, axis=1))
+    raised, lowered = (_from_here_on(rows, counts / positive**2) for counts in (fp, tp))
     derivative = np.where(case, tp / positive + raised, -lowered)
-    return sets.add_up("auprc", derivative, ratio(sets.n, sets.n_cases))
+    return sets.add_up("auprc", derivative, ratio(rows.n, rows.n_cases))
+
+
+def _from_here_on(rows: Rows, values: np.ndarray) -> np.ndarray:
+    """Return each prediction's sum of the values of all that are no better, its equals included."""
+    backwards = running_sums(values[:, ::-1], equal_neighbours(rows)[:, ::-1])
+    return backwards[:, :0:-1]
+
+
+def _losses(rows: Rows) -> np.ndarray:
+    return (rows.p - rows.y) ** 2
 
 
 def _brier(sets: _LeftOut) -> np.ndarray:
-    return sets.add_up("brier", sets.losses)
+    return sets.add_up("brier", sets.rows.unweighted(_losses))
 
 
 def _brier_scaled(sets: _LeftOut) -> np.ndarray:
     """Brier over the variance of the outcome, which is fixed with the prevalence."""
-    return sets.add_up("brier_scaled", sets.losses, -ratio(sets.n**2, sets.n_cases * sets.n_controls))
+    rows = sets.rows
+    scale = -ratio(rows.n**2, rows.n_cases * rows.n_controls)
+    return sets.add_up("brier_scaled", rows.unweighted(_losses), scale)
 
 
 def _oe_ratio(sets: _LeftOut) -> np.ndarray:
     """Observed cases are fixed with the prevalence; only the expected ones move."""
-    expected = np.vecdot(sets.w, sets.p)
-    return sets.add_up("oe_ratio", sets.p, -ratio(sets.n * sets.n_cases, expected**2))
+    rows = sets.rows
+    return sets.add_up("oe_ratio", rows.p, -ratio(rows.n * rows.n_cases, rows.total(rows.p) ** 2))
 
 
 def _net_benefit(sets: _LeftOut, name: str, threshold: float) -> np.ndarray:
-    gain = sets.y - (1 - sets.y) * (threshold / (1 - threshold))
-    return sets.add_up(name, gain * (sets.p >= threshold))
+    rows = sets.rows
+    gain = rows.y - (1 - rows.y) * (threshold / (1 - threshold))
+    return sets.add_up(name, gain * (rows.p >= threshold))
 
 
 def _cal_intercept(sets: _LeftOut) -> np.ndarray:
     """Residuals over the information on the intercept."""
+    rows = sets.rows
     mu = expit(sets.iterations["cal_intercept"][:, None] + sets.x)
-    information = np.vecdot(sets.w, mu * (1 - mu))
-    return sets.add_up("cal_intercept", sets.y - mu, ratio(sets.n, information))
+    information = rows.total(mu * (1 - mu))
+    return sets.add_up("cal_intercept", rows.y - mu, ratio(rows.n, information))
 
 
 def _cal_slope(sets: _LeftOut) -> np.ndarray:
     fit = sets.recalibration
-    return sets.add_up("cal_slope", fit.residuals * fit.centred, ratio(sets.n, fit.on_slope))
+    return sets.add_up("cal_slope", fit.residuals * fit.centred, ratio(sets.rows.n, fit.on_slope))
 
 
 def _cal_intercept_joint(sets: _LeftOut) -> np.ndarray:
     """The height at the centre of the logits, less the way back from there to 0 along the slope."""
     fit = sets.recalibration
     back = (fit.centre * ratio(fit.on_height, fit.on_slope))[:, None] * fit.centred
-    scale = ratio(sets.n, fit.on_height)
+    scale = ratio(sets.rows.n, fit.on_height)
     return sets.add_up("cal_intercept_joint", fit.residuals * (1 - back), scale)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -20,7 +20,7 @@ from src.evaluation.calibration import (
     oe_ratio,
 )
 from src.evaluation.decision import net_benefit
-from src.evaluation.rows import Rows, as_rows, ratio
+from src.evaluation.rows import Rows, as_rows, ranked_blocks, ratio
 from src.evaluation.selective import aurc, eaurc
 from src.evaluation.smooth import e50, e90, emax, ici
 
@@ -212,10 +212,14 @@ def iteration_metrics(y: np.ndarray, y_prob_all: np.ndarray, weight: np.ndarray)
     EvaluationError
         If a prediction that counts is not a probability.
     """
+    return metrics_of_blocks(ranked_blocks(y, y_prob_all, weight))
+
+
+def metrics_of_blocks(blocks: Sequence[Rows]) -> dict[str, np.ndarray]:
+    """Return `iteration_metrics` of iterations in blocks of rows."""
     functions = {metric.name: metric.function for metric in ITERATION_METRICS}
     functions |= {"n_clipped": n_clipped, "n_left_out": _n_counted}
-    # Ranked rows are without what no iteration counts: half the work.
-    return _together([_evaluate(functions, rows.ranked) for rows in as_rows(y, y_prob_all, weight).blocks()])
+    return _together([_evaluate(functions, rows) for rows in blocks])
 
 
 def _n_counted(y: np.ndarray, rows: Rows) -> np.ndarray:

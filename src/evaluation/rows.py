@@ -12,7 +12,7 @@ from src.evaluation.resampling import EvaluationError
 
 T = TypeVar("T")
 
-_BLOCK = 128
+_BLOCK = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,20 +27,31 @@ class Rows:
         Predictions that do not count (weight 0) are finite, and mean nothing.
     shape : tuple of int
         The shape a metric's result should have: () or (B,).
+    order : ndarray of int, shape (1, m) or (B, m), optional
+        In `ranked` rows: where each prediction stood before.
     """
 
     y: np.ndarray
     p: np.ndarray
     w: np.ndarray
     shape: tuple[int, ...]
+    order: np.ndarray | None = None
     _known: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+    _unweighted: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def once(self, quantity: Callable[..., T], *arguments: Hashable) -> T:
         """Return quantity(self, *arguments), computed once however many metrics need it."""
-        key = (quantity, *arguments)
-        if key not in self._known:
-            self._known[key] = quantity(self, *arguments)
-        return self._known[key]
+        return _remembered(self._known, self, quantity, arguments)
+
+    def unweighted(self, quantity: Callable[..., T], *arguments: Hashable) -> T:
+        """Return as `once` what does not depend on the weights: computed once for all of them."""
+        return _remembered(self._unweighted, self, quantity, arguments)
+
+    def reweighted(self, w: np.ndarray) -> Rows:
+        """Return the same predictions with other weights, for ranked rows in the order they had before."""
+        if self.order is not None:
+            w = _reordered(w, self.order)
+        return Rows(self.y, self.p, w, self.shape, self.order, _unweighted=self._unweighted)
 
     @property
     def n(self) -> np.ndarray:
@@ -68,7 +79,7 @@ class Rows:
 
         The order of equal predictions is arbitrary.
         """
-        return self.once(_ranked)
+        return self if self.order is not None else self.once(_ranked)
 
     def blocks(self) -> list[Rows]:
         """Return the same rows in blocks that fit a processor's cache: what is computed is faster then."""
@@ -81,6 +92,10 @@ class Rows:
         y, p, w = (a if len(a) == 1 else a[start:stop] for a in (self.y, self.p, self.w))
         return Rows(y, p, w, (stop - start,))
 
+    def rescored(self, p: np.ndarray) -> Rows:
+        """Return the same labels and weights with other predictions."""
+        return Rows(self.y, p, self.w, self.shape)
+
     def total(self, values: np.ndarray) -> np.ndarray:
         """Return the weighted sum of each row's values, shape (1,) or (B,)."""
         return np.vecdot(self.w, values)
@@ -88,6 +103,15 @@ class Rows:
     def result(self, values: np.ndarray) -> np.ndarray:
         """Return one value per row in the shape of the result."""
         return np.broadcast_to(values, (self.shape or (1,))).reshape(self.shape).copy()
+
+
+def _remembered(
+    known: dict[Hashable, Any], rows: Rows, quantity: Callable[..., T], arguments: tuple[Hashable, ...]
+) -> T:
+    key = (quantity, *arguments)
+    if key not in known:
+        known[key] = quantity(rows, *arguments)
+    return known[key]
 
 
 def _n(rows: Rows) -> np.ndarray:
@@ -105,9 +129,7 @@ def _n_cases(rows: Rows) -> np.ndarray:
 def _ranked(rows: Rows) -> Rows:
     order = _order(rows)
     y, p, w = (_reordered(a, order) for a in (rows.y, rows.p, rows.w))
-    ranked = Rows(y, p, w, rows.shape)
-    ranked._known[(_ranked,)] = ranked
-    return ranked
+    return Rows(y, p, w, rows.shape, order)
 
 
 def _order(rows: Rows) -> np.ndarray:
@@ -173,6 +195,14 @@ def as_rows(
     return Rows(y, p, w, shape[:-1])
 
 
+def ranked_blocks(y: np.ndarray | float, p: np.ndarray, weight: np.ndarray | None = None) -> list[Rows]:
+    """Bring plain arrays into blocks of `ranked` rows; parameters and errors as in `as_rows`.
+
+    Ranked rows are without what none of them counts: of the left-out predictions, that is half the work.
+    """
+    return [rows.ranked for rows in as_rows(y, p, weight).blocks()]
+
+
 def _counting(values: np.ndarray, fine: np.ndarray, w: np.ndarray, what: str, expected: str) -> np.ndarray:
     """Return the values, 0 where they are not fine and do not count."""
     if fine.all():
@@ -197,5 +227,8 @@ def _refuse(strange: np.ndarray, values: np.ndarray, what: str, expected: str) -
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """Divide; NaN where the denominator is not positive."""
+    positive = np.greater(denominator, 0)
+    if positive.all():
+        return np.true_divide(numerator, denominator)
     result = np.full(np.broadcast_shapes(np.shape(numerator), np.shape(denominator)), np.nan)
-    return np.divide(numerator, denominator, out=result, where=denominator > 0)
+    return np.divide(numerator, denominator, out=result, where=positive)

@@ -78,7 +78,9 @@ class BootstrapTable:
     @property
     def resample_id(self) -> str:
         """The file's resample id; a hash of what each iteration left out where it has none."""
-        return str(self.details["resample_id"]) if not self.foreign else array_digest(self.y, self.left_out)[:16]
+        return (
+            str(self.details["resample_id"]) if not self.foreign else array_digest(self.y, self.left_out)[:16]
+        )
 
 
 @dataclass(frozen=True)

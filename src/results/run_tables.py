@@ -46,7 +46,7 @@ def run_tables(table: BootstrapTable) -> dict[str, Table]:
     try:
         run = evaluate_run(table.y, table.p_all, counts, table.p_apparent, table.groups)
         _check_stored(table, run.iterations)
-        tables = all_curves(table.y, table.p_all, counts, table.p_apparent, pooled=run.pooled)
+        tables = all_curves(table.y, table.p_all, counts, table.p_apparent, evaluated=run)
     except (EvaluationError, IntervalError) as error:
         raise RejectedRun(str(error)) from error
     tables["iteration_metrics"] = {"iteration": np.arange(table.n_iterations)} | run.iterations
