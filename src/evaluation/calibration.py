@@ -165,7 +165,7 @@ def recalibration(
 
 
 def _recalibrated(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    matrices = _matrices(rows)
+    matrices = _matrices(rows.ranked)
     defined = _overlap(*matrices)
     intercept, slope = np.full((2, defined.size), np.nan)
     if defined.any():
@@ -174,12 +174,18 @@ def _recalibrated(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _overlap(x: np.ndarray, w: np.ndarray, wy: np.ndarray) -> np.ndarray:
-    """Return whether the classes' ranges of x overlap in more than a point."""
-    low, high = [], []
-    for member in (w - wy > 0, wy > 0):
-        low.append(np.where(member, x, np.inf).min(axis=1, initial=np.inf))
-        high.append(np.where(member, x, -np.inf).max(axis=1, initial=-np.inf))
-    return (low[0] < high[1]) & (low[1] < high[0])
+    """Return whether the classes' ranges of x, which descends, overlap in more than a point."""
+    (best_control, worst_control), (best_case, worst_case) = (_ends(x, m > 0) for m in (w - wy, wy))
+    return (worst_control < best_case) & (worst_case < best_control)
+
+
+def _ends(x: np.ndarray, member: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each row's first and last x that is a member, NaN where none is."""
+    first, last = member.argmax(axis=1), member.shape[1] - 1 - member[:, ::-1].argmax(axis=1)
+    row = np.arange(len(member))
+    none = ~member[row, first]
+    at = np.zeros_like(row) if len(x) == 1 else row
+    return np.where(none, np.nan, x[at, first]), np.where(none, np.nan, x[at, last])
 
 
 def _newton(x: np.ndarray, w: np.ndarray, wy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
