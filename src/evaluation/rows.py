@@ -12,7 +12,7 @@ from src.evaluation.resampling import EvaluationError
 
 T = TypeVar("T")
 
-_BLOCK = 256
+_BLOCK = 512
 
 
 @dataclass(frozen=True, eq=False)
