@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import xlogy
+from scipy.special import entr, xlogy
 
 from src.evaluation.auc import auroc
 from src.evaluation.resampling import EvaluationError
@@ -128,13 +128,16 @@ def entropies(
     Depeweg et al. 2018, ICML, section 3; Houlsby et al. 2011, arXiv 1112.5745.
     """
     rows = as_rows(0.0, y_prob_all, weight)
-    w = np.broadcast_to(rows.w, rows.p.shape)
-    n = w.sum(axis=0)
-    predictive = _entropy(np.clip(ratio((w * rows.p).sum(axis=0), n), 0, 1))
-    expected = ratio((w * _entropy(rows.p)).sum(axis=0), n)
+    shape = np.broadcast_shapes(rows.p.shape, rows.w.shape)
+    p, w = (np.broadcast_to(a, shape) for a in (rows.p, rows.w))
+    counted = np.flatnonzero(w)
+    p, w, recording = p.take(counted), w.take(counted), counted % shape[1]
+    n, total, own = (np.bincount(recording, v, minlength=shape[1]) for v in (w, w * p, w * _entropy(p)))
+    predictive = _entropy(np.clip(ratio(total, n), 0, 1))
+    expected = ratio(own, n)
     return predictive, expected, np.maximum(predictive - expected, 0)
 
 
 def _entropy(p: np.ndarray) -> np.ndarray:
     """Return -p ln p - (1 - p) ln(1 - p), 0 at 0 and 1."""
-    return -(xlogy(p, p) + xlogy(1 - p, 1 - p))
+    return entr(p) + entr(1 - p)

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 _ROOT = Path(__file__).resolve().parents[2]
 _TOO_FEW = 8  # starting processes takes longer than so many files
-_AHEAD = 2  # files in work or waiting, with their results, per process: this bounds the memory
+_AHEAD = 8  # files in work or waiting, with their results, per process: this bounds the memory
 _ENVIRONMENT = dict.fromkeys(THREAD_VARIABLES, "1") | {
     # glibc: arrays of a few MB come and go, and giving them back to the system costs a tenth of the time
     "MALLOC_MMAP_THRESHOLD_": str(2**30),
