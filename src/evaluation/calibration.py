@@ -175,6 +175,8 @@ def _recalibrated(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
 
 def _overlap(x: np.ndarray, w: np.ndarray, wy: np.ndarray) -> np.ndarray:
     """Return whether the classes' ranges of x, which descends, overlap in more than a point."""
+    if not x.size:
+        return np.zeros(len(w), dtype=bool)
     (best_control, worst_control), (best_case, worst_case) = (_ends(x, m > 0) for m in (w - wy, wy))
     return (worst_control < best_case) & (worst_case < best_control)
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
-from scipy.stats import rankdata
 
+from src.evaluation.comparisons.ranks import ranks as ranks_of_rows
 from src.evaluation.curves import Table
 from src.evaluation.resampling import EvaluationError
 
@@ -44,14 +44,14 @@ def correlations(values: np.ndarray, names: Sequence[str]) -> Table:
         If there is not one name per feature, or a value is infinite.
     """
     table = _check(values, names)
-    ranks = rankdata(table, axis=0)
+    ranks = _ranks(table)
     pearson, spearman = _correlate(table), _correlate(ranks)
     holes = np.isnan(table).any(axis=0)
     pairs = list(combinations(range(len(names)), 2))
     for a, b in pairs:
         if holes[a] or holes[b]:
             both = table[~np.isnan(table[:, [a, b]]).any(axis=1)][:, [a, b]]
-            pearson[a, b], spearman[a, b] = (_correlate(x)[0, 1] for x in (both, rankdata(both, axis=0)))
+            pearson[a, b], spearman[a, b] = (_correlate(x)[0, 1] for x in (both, _ranks(both)))
     first, second = np.array(pairs, dtype=int).reshape(-1, 2).T
     labels = np.array(names, dtype="U")
     return {
@@ -114,6 +114,11 @@ def _check(values: np.ndarray, names: Sequence[str]) -> np.ndarray:
         name = names[int(np.isinf(table).any(axis=0).argmax())]
         raise EvaluationError(f"feature {name} has an infinite value; expected finite values, or NaN")
     return table
+
+
+def _ranks(table: np.ndarray) -> np.ndarray:
+    """Return the mid-ranks within each column."""
+    return ranks_of_rows(table.T).T
 
 
 def _standardise(table: np.ndarray) -> np.ndarray:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import pandas as pd
+import pyarrow as pa
 
 from src.registry import FACTORS, Registry
 from src.results.builder import ResultsWriter
+from src.results.columns import stacked
 from src.results.previous import Previous, StageFile
 from src.results.run_collection import Collection
 from src.results.safe_pickle import RejectedRun
@@ -41,7 +42,15 @@ _TABLES = (
     "feature_vif",
     "stage_runs",
 )
-_ONCE = {"example_recordings": ["recording_code", "sample"], "example_light": ["recording_code", "colour"]}
+_STATE = pa.schema(
+    {
+        "run_id": pa.string(),
+        "stage": pa.string(),
+        "files": pa.string(),
+        "n_unusable": pa.int64(),
+        "n_recordings": pa.int64(),
+    }
+)
 _FILES = ("quality.json", "unusable.json", "examples.npz", "features.npz")
 
 
@@ -94,16 +103,15 @@ def collect_stages(
         reader.facts.runs.update(previous.stages)
     else:
         writer.clear(_TABLES)
-    tables: dict[str, list[pd.DataFrame]] = {name: [] for name in _TABLES}
+    reader.examples = _examples(writer)
+    tables: dict[str, list[pa.Table]] = {name: [] for name in _TABLES}
     for stage, run, files in chosen:
         if run.run_id not in reader.facts.runs:
             for name, rows in reader.read(stage, run, files).items():
                 tables[name].append(rows)
-    for name, frames in tables.items():
-        rows = _stack(frames)
-        if name in _ONCE and not rows.empty:
-            rows = _without_known(rows.drop_duplicates(_ONCE[name]), name, writer)
-        writer.insert(name, rows)
+    for name, parts in tables.items():
+        if parts:
+            writer.insert(name, stacked(parts))
     return reader.facts
 
 
@@ -117,6 +125,7 @@ class _Reader:
         links = ("outlier_run_id", "imputation_run_id", "featurization_run_id")
         self.linked = {run.run.tags.get(link, "") for run in collection.included for link in links}
         self.classified = collection.classified
+        self.examples: set[str] = set()
         self.facts = StageFacts()
 
     def chosen(self) -> list[tuple[str, StoredRun, str]]:
@@ -149,30 +158,32 @@ class _Reader:
             self._exclude(run, unknown)
         return not unknown
 
-    def read(self, stage: str, run: StoredRun, files: str) -> dict[str, pd.DataFrame]:
+    def read(self, stage: str, run: StoredRun, files: str) -> dict[str, pa.Table]:
         """Rows of a run; none, and the run is listed, where an artifact is damaged."""
         try:
-            state, tables = _read(stage, run, files, self.store.artifacts(run), self.classified)
+            state, tables = self._read(stage, run, files)
         except RejectedRun as error:
             self._exclude(run, str(error))
             return {}
         self.facts.runs[run.run_id] = state
-        return tables | {"stage_runs": pd.DataFrame([{"run_id": run.run_id} | asdict(state)])}
+        return tables | {"stage_runs": pa.Table.from_pylist([{"run_id": run.run_id} | asdict(state)], _STATE)}
+
+    def _read(self, stage: str, run: StoredRun, files: str) -> tuple[StageFile, dict[str, pa.Table]]:
+        folder = self.store.artifacts(run)
+        if stage == "outlier":
+            return StageFile(stage, files, None, None), {"outlier_quality": outlier_quality(run, folder)}
+        if stage == "imputation":
+            tables = {"imputation_quality": imputation_quality(run, folder)}
+            tables |= examples(run, folder, self.examples)
+            self.examples.update(tables["example_recordings"]["recording_code"].unique().to_pylist())
+            return StageFile(stage, files, n_unusable(folder), None), tables
+        table = features(folder)
+        return StageFile(stage, files, None, len(table.recordings)), feature_tables(
+            run, table, self.classified
+        )
 
     def _exclude(self, run: StoredRun, why: str) -> None:
         self.facts.excluded.setdefault(run.run_id, exclusion(run, "rejected", why))
-
-
-def _read(
-    stage: str, run: StoredRun, files: str, folder: Path, classified: Sequence[str]
-) -> tuple[StageFile, dict[str, pd.DataFrame]]:
-    if stage == "outlier":
-        return StageFile(stage, files, None, None), {"outlier_quality": outlier_quality(run, folder)}
-    if stage == "imputation":
-        tables = {"imputation_quality": imputation_quality(run, folder)} | examples(run, folder)
-        return StageFile(stage, files, n_unusable(folder), None), tables
-    table = features(folder)
-    return StageFile(stage, files, None, len(table)), feature_tables(run, table, classified)
 
 
 def _state(folder: Path) -> str:
@@ -182,12 +193,7 @@ def _state(folder: Path) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _without_known(rows: pd.DataFrame, table: str, writer: ResultsWriter) -> pd.DataFrame:
-    """Leave out recordings the table has already."""
-    found = writer.connection.execute(f"SELECT DISTINCT recording_code FROM {table}").fetchall()
-    return rows[~rows["recording_code"].isin([code for (code,) in found])]
-
-
-def _stack(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    filled = [frame for frame in frames if not frame.empty]
-    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
+def _examples(writer: ResultsWriter) -> set[str]:
+    """The example recordings that are in the database."""
+    found = writer.connection.execute("SELECT DISTINCT recording_code FROM example_recordings").fetchall()
+    return {code for (code,) in found}

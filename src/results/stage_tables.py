@@ -6,12 +6,15 @@ import json
 import zipfile
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 
+from src.evaluation.curves import Table
+from src.evaluation.feature_relations import correlations, vif
 from src.evaluation.resampling import EvaluationError
+from src.results.columns import arrow_table, with_constant
 from src.results.safe_pickle import RejectedRun
 from src.results.stores import read_artifact
 from src.tracking import StoredRun
@@ -59,12 +62,12 @@ def one_per_method(
     return list(chosen.values())
 
 
-def outlier_quality(run: StoredRun, folder: Path) -> pd.DataFrame:
+def outlier_quality(run: StoredRun, folder: Path) -> pa.Table:
     """Rows of the table of that name from a run of the outlier stage; none without truth."""
     return _quality(run, folder, _DETECTION, OUTLIER_FACTORS, ())
 
 
-def imputation_quality(run: StoredRun, folder: Path) -> pd.DataFrame:
+def imputation_quality(run: StoredRun, folder: Path) -> pa.Table:
     """Rows of the table of that name from a run of the imputation stage; none without truth."""
     return _quality(run, folder, _IMPUTATION, IMPUTATION_FACTORS, ("unit",))
 
@@ -77,13 +80,22 @@ def n_unusable(folder: Path) -> int:
     return len(codes)
 
 
-def examples(run: StoredRun, folder: Path) -> dict[str, pd.DataFrame]:
+def examples(run: StoredRun, folder: Path, known: Collection[str] = ()) -> dict[str, pa.Table]:
     """Example recordings of an imputation run.
+
+    Parameters
+    ----------
+    run : StoredRun
+    folder : Path
+        Its artifacts.
+    known : collection of str
+        Recordings that are in the tables already.
 
     Returns
     -------
     dict
-        Rows of example_recordings, example_light and example_imputations.
+        Rows of example_recordings and example_light, of recordings that are not known, and of
+        example_imputations.
     """
     arrays = _arrays(folder, "examples.npz", ("time", "codes", "raw", "missing", "imputed"))
     codes, time = _names(arrays["codes"], "examples.npz: codes"), arrays["time"]
@@ -93,29 +105,47 @@ def examples(run: StoredRun, folder: Path) -> dict[str, pd.DataFrame]:
             _check_numbers(arrays[name], shape, f"examples.npz: {name}")
     if not np.isfinite(time).all() or not np.isfinite(arrays["imputed"]).all():
         raise RejectedRun("examples.npz: time or imputed has values that are not finite")
-    index = {"recording_code": np.repeat(codes, shape[1]), "sample": np.tile(np.arange(shape[1]), shape[0])}
-    signals = {name: arrays[name].ravel() for name in arrays if arrays[name].shape == shape}
-    recordings = index | {"time_s": np.tile(time, shape[0])}
-    recordings |= {name: signals[name] for name in ("raw", "truth", "truth_mask") if name in signals}
-    imputed = _factors(run, IMPUTATION_FACTORS) | index
-    imputed |= {name: signals[name] for name in ("missing", "imputed", "sd") if name in signals}
+    signals = {name: arrays[name] for name in arrays if arrays[name].shape == shape}
+    imputed: Table = {name: signals[name] for name in ("missing", "imputed", "sd") if name in signals}
+    recorded: Table = {name: signals[name] for name in ("raw", "truth", "truth_mask") if name in signals}
+    recorded["time_s"] = np.broadcast_to(time, shape)
+    new = np.array([code not in known for code in codes], dtype=bool)
     return {
-        "example_recordings": pd.DataFrame(recordings),
-        "example_light": _light(arrays, codes),
-        "example_imputations": pd.DataFrame(imputed),
+        "example_recordings": arrow_table(_by_sample(codes, recorded, new)),
+        "example_light": arrow_table(_light(arrays, codes, new)),
+        "example_imputations": _with_factors(_by_sample(codes, imputed), run, IMPUTATION_FACTORS),
     }
 
 
-def features(folder: Path) -> pd.DataFrame:
-    """Feature table of a run of the feature stage: one row per recording, the index its code."""
+def _by_sample(
+    codes: Sequence[str], signals: dict[str, np.ndarray], chosen: np.ndarray | None = None
+) -> Table:
+    """Signals, shape (recordings, samples), one row per sample."""
+    rows = np.ones(len(codes), dtype=bool) if chosen is None else chosen
+    columns = {name: values[rows].ravel() for name, values in signals.items()}
+    n_samples = next(iter(signals.values())).shape[1]
+    index = {"recording_code": np.repeat(np.array(codes)[rows], n_samples)}
+    return index | {"sample": np.tile(np.arange(n_samples), rows.sum())} | columns
+
+
+class FeatureTable(NamedTuple):
+    """Features of the recordings: values, shape (n, k), the recordings' codes and the features' names."""
+
+    values: np.ndarray
+    recordings: list[str]
+    names: list[str]
+
+
+def features(folder: Path) -> FeatureTable:
+    """Feature table of a run of the feature stage."""
     arrays = _arrays(folder, "features.npz", ("values", "columns", "recordings"))
     recordings = _names(arrays["recordings"], "features.npz: recordings")
     columns = _names(arrays["columns"], "features.npz: columns")
     _check_numbers(arrays["values"], (len(recordings), len(columns)), "features.npz: values")
-    return pd.DataFrame(arrays["values"], index=recordings, columns=columns)
+    return FeatureTable(arrays["values"], recordings, columns)
 
 
-def feature_tables(run: StoredRun, table: pd.DataFrame, recordings: Sequence[str]) -> dict[str, pd.DataFrame]:
+def feature_tables(run: StoredRun, table: FeatureTable, recordings: Sequence[str]) -> dict[str, pa.Table]:
     """Rows of feature_values, feature_correlations and feature_vif, over the recordings that were classified.
 
     Raises
@@ -123,30 +153,36 @@ def feature_tables(run: StoredRun, table: pd.DataFrame, recordings: Sequence[str
     RejectedRun
         If the table lacks one of them, or has an infinite value.
     """
-    from src.evaluation.feature_relations import correlations, vif  # half a second, and seldom needed
-
-    if absent := [code for code in recordings if code not in table.index]:
+    place = {code: row for row, code in enumerate(table.recordings)}
+    if absent := [code for code in recordings if code not in place]:
         raise RejectedRun(f"features.npz lacks the recording {absent[0]}")
-    kept = table.loc[list(recordings)]
-    factors = _factors(run, FEATURE_FACTORS)
-    values = {
-        "recording_code": np.repeat(np.array(recordings), kept.shape[1]),
-        "feature": np.tile(kept.columns.to_numpy(), kept.shape[0]),
-        "value": kept.to_numpy().ravel(),
+    kept = table.values[[place[code] for code in recordings]]
+    names = np.array(table.names)
+    tables: dict[str, Table] = {
+        "feature_values": {
+            "recording_code": np.repeat(np.array(recordings), names.size),
+            "feature": np.tile(names, len(recordings)),
+            "value": kept.ravel(),
+        }
     }
-    tables = {"feature_values": pd.DataFrame(factors | values)}
     try:
-        for name, relation in (("feature_correlations", correlations), ("feature_vif", vif)):
-            rows = pd.DataFrame(relation(kept.to_numpy(), list(kept.columns)))
-            tables[name] = rows.replace({np.inf: np.nan, "": None}).assign(**factors)
+        tables["feature_correlations"] = correlations(kept, table.names)
+        tables["feature_vif"] = vif(kept, table.names)
     except EvaluationError as error:
         raise RejectedRun(f"features.npz: {error}") from error
-    return tables
+    return {name: _with_factors(rows, run, FEATURE_FACTORS) for name, rows in tables.items()}
+
+
+def _with_factors(columns: Table, run: StoredRun, names: Sequence[str]) -> pa.Table:
+    table = arrow_table(columns)
+    for name, value in _factors(run, names).items():
+        table = with_constant(table, name, value)
+    return table
 
 
 def _quality(
     run: StoredRun, folder: Path, columns: Sequence[str], factors: Sequence[str], tags: Sequence[str]
-) -> pd.DataFrame:
+) -> pa.Table:
     rows = _json(folder, "quality.json")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise RejectedRun("quality.json is no list of rows")
@@ -156,21 +192,27 @@ def _quality(
             raise RejectedRun(f"quality.json has a row without {label}")
         if wrong := [n for n in numbers if n not in row or not isinstance(row[n], int | float | None)]:
             raise RejectedRun(f"quality.json has no number {wrong[0]} for {row[label]}")
-    if not rows:
-        return pd.DataFrame()
-    about = {name: run.tags.get(name) or None for name in ("fit_on", "evaluated_on", *tags)}
-    about |= _factors(run, factors) | {"run_id": run.run_id, "duration_s": run.metrics.get("duration_s")}
-    return pd.DataFrame([{name: row[name] for name in columns} | about for row in rows])
+    values: Table = {label: np.array([row[label] for row in rows], dtype="U")}
+    values |= {name: np.array([row[name] for row in rows], dtype=np.float64) for name in numbers}
+    values["duration_s"] = np.full(len(rows), run.metrics.get("duration_s", np.nan))
+    texts = {name: run.tags.get(name, "") for name in ("fit_on", "evaluated_on", *tags)} | {
+        "run_id": run.run_id
+    }
+    values |= {name: np.full(len(rows), text) for name, text in texts.items()}
+    return _with_factors(values, run, factors)
 
 
-def _light(arrays: dict[str, np.ndarray], codes: list[str]) -> pd.DataFrame:
-    frames = []
-    for name, edges in arrays.items():
-        if name.startswith("light_"):
-            _check_numbers(edges, (len(codes), 2), f"examples.npz: {name}")
-            columns = {"recording_code": codes, "onset_s": edges[:, 0], "offset_s": edges[:, 1]}
-            frames.append(pd.DataFrame(columns).assign(colour=name.removeprefix("light_")))
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+def _light(arrays: dict[str, np.ndarray], codes: list[str], chosen: np.ndarray) -> Table:
+    lights = {name.removeprefix("light_"): a for name, a in arrays.items() if name.startswith("light_")}
+    for colour, edges in lights.items():
+        _check_numbers(edges, (len(codes), 2), f"examples.npz: light_{colour}")
+    edges = np.concatenate([np.empty((0, 2)), *(a[chosen] for a in lights.values())])
+    return {
+        "recording_code": np.tile(np.array(codes)[chosen], len(lights)),
+        "onset_s": edges[:, 0],
+        "offset_s": edges[:, 1],
+        "colour": np.repeat(np.array(list(lights), dtype="U"), chosen.sum()),
+    }
 
 
 def _names(array: np.ndarray, what: str) -> list[str]:

@@ -6,9 +6,9 @@ everywhere, the combination with the lowest `oob` Brier score, ties by AUROC.
 
 from src.evaluation.comparisons.combinations import Combinations, champion
 from src.evaluation.comparisons.compare import compare_all
-from src.evaluation.comparisons.paired import delong_influence
 from src.evaluation.comparisons.pairs import paired_delong, paired_influence
 from src.evaluation.comparisons.tables import SCHEMA
+from src.evaluation.influence import delong_influence
 
 __all__ = [
     "SCHEMA",

@@ -37,7 +37,8 @@ class Combinations:
         The `oob` estimate of each metric; NaN where undefined.
     influence : mapping of str to ndarray, shape (k, s)
         Each subject's influence on that estimate, in the unit of the metric, scaled as in
-        `src.evaluation.influence.influence_se`; a metric without influence values is absent.
+        `src.evaluation.influence.influence_se` (AUROC: `delong_influence` of `p_oob`); a metric without
+        influence values is absent.
     p_oob : ndarray, shape (k, n)
         Mean prediction of the iterations that left a recording out; NaN where none did.
     missing : sequence of tuple of str

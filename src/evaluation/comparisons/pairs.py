@@ -13,10 +13,10 @@ from src.evaluation.comparisons.paired import (
     INFLUENCE,
     Paired,
     adjusted,
-    delong_influence,
     wald_tests,
 )
 from src.evaluation.comparisons.tables import refusal
+from src.evaluation.influence import delong_influence
 from src.evaluation.resampling import subject_index
 
 CLEANING = ("outlier_method", "imputation_method")

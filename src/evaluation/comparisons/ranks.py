@@ -9,7 +9,7 @@ from functools import cache
 from itertools import combinations as pairs_of
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import chdtrc, ndtr
 
 from src.evaluation.comparisons.grid import Grid
 from src.evaluation.comparisons.paired import Paired
@@ -44,12 +44,15 @@ def friedman(values: np.ndarray) -> tuple[float, float]:
 
     References
     ----------
-    Friedman 1937, JASA 32:675.
+    Friedman 1937, JASA 32:675; ties: Conover 1999, Practical Nonparametric Statistics, section 5.8.
     """
-    from scipy.stats import friedmanchisquare
-
-    result = friedmanchisquare(*np.asarray(values).T)
-    return float(result.statistic), float(result.pvalue)
+    ranked = ranks(values)
+    n, k = ranked.shape
+    scatter = ((ranked - (k + 1) / 2) ** 2).sum()
+    if scatter == 0:
+        return np.nan, np.nan
+    chi2 = (k - 1) * n**2 * ((ranked.mean(axis=0) - (k + 1) / 2) ** 2).sum() / scatter
+    return float(chi2), float(chdtrc(k - 1, chi2))
 
 
 def nemenyi(mean_ranks: np.ndarray, n_blocks: int) -> np.ndarray:
@@ -88,9 +91,13 @@ def critical_difference(n_methods: int, n_blocks: int) -> float:
 
 @cache
 def _critical_range(n_methods: int) -> float:
-    from scipy.stats import studentized_range
-
-    return float(studentized_range.ppf(1 - ALPHA, n_methods, np.inf))
+    """Return the range of standard normals that is exceeded with probability `ALPHA`, by halving."""
+    low, high = 0.0, 20.0
+    while high - low > 1e-12:
+        middle = (low + high) / 2
+        beyond = float(_studentized_range_sf(np.array(middle), n_methods)) > ALPHA
+        low, high = (middle, high) if beyond else (low, middle)
+    return (low + high) / 2
 
 
 def _studentized_range_sf(q: np.ndarray, k: int) -> np.ndarray:

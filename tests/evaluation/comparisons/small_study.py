@@ -8,6 +8,7 @@ from scipy.special import expit
 
 from src.evaluation.auc import auroc
 from src.evaluation.comparisons import Combinations
+from src.evaluation.influence import delong_influence
 from src.evaluation.metrics import brier
 
 FACTORS = ("featurization", "outlier_method", "imputation_method", "classifier")
@@ -66,6 +67,5 @@ def of_predictions(cells, y, p, groups=None, **more) -> Combinations:
     by_recording = loss - np.where(y == 1, *(loss[:, y == c].mean(axis=1, keepdims=True) for c in (1, 0)))
     n_subjects = index.max() + 1
     influence = np.array([np.bincount(index, row) for row in by_recording]) * n_subjects / len(y)
-    return table_of(
-        cells, y, {"auroc": auroc(y, p), "brier": brier(y, p)}, {"brier": influence}, p, groups, **more
-    )
+    of_each = {"auroc": delong_influence(y, p, index), "brier": influence}
+    return table_of(cells, y, {"auroc": auroc(y, p), "brier": brier(y, p)}, of_each, p, groups, **more)

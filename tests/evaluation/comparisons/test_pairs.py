@@ -10,8 +10,8 @@ from statsmodels.stats.multitest import multipletests
 
 from src.evaluation.auc import auroc, delong_variance
 from src.evaluation.comparisons import compare_all, paired_delong, paired_influence
-from src.evaluation.comparisons.paired import adjusted, delong_influence, wald_tests
-from src.evaluation.influence import influence_se
+from src.evaluation.comparisons.paired import adjusted, wald_tests
+from src.evaluation.influence import delong_influence, influence_se
 from src.evaluation.resampling import inbag_counts
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scikit_posthocs import posthoc_nemenyi_friedman
-from scipy.stats import rankdata
+from scipy.stats import friedmanchisquare, rankdata, studentized_range
 from small_study import grid, simulated, table_of
 
 from src.evaluation.comparisons import compare_all
@@ -76,6 +76,24 @@ def test_nemenyi_is_scikit_posthocs(k):
 def test_nemenyi_finds_the_critical_difference_significant_at_5_percent():
     means = np.array([1.0, 1.0 + critical_difference(6, 20), 3, 3, 3, 3])
     assert nemenyi(means, 20)[0, 1] == pytest.approx(0.05, abs=1e-9)
+
+
+@pytest.mark.parametrize("decimals", [0, 1, 8])
+def test_friedman_with_ties_agrees_with_scipy(decimals):
+    values = np.round(np.random.default_rng(decimals).normal(size=(9, 4)), decimals)
+    expected = friedmanchisquare(*values.T)
+    assert friedman(values) == pytest.approx((expected.statistic, expected.pvalue), rel=1e-12)
+
+
+def test_friedman_of_methods_that_always_tie_is_undefined():
+    assert np.isnan(friedman(np.ones((4, 3)))).all()
+
+
+@pytest.mark.parametrize("n_methods", [3, 8, 11])
+def test_the_critical_difference_is_that_of_the_studentized_range(n_methods):
+    q = studentized_range.ppf(0.95, n_methods, np.inf) / np.sqrt(2)
+    expected = q * np.sqrt(n_methods * (n_methods + 1) / (6 * 40))
+    assert critical_difference(n_methods, 40) == pytest.approx(expected, rel=1e-8)
 
 
 def test_friedman_by_its_definition_without_ties():
