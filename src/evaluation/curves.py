@@ -18,6 +18,7 @@ from src.evaluation.decision import (
     weigh,
 )
 from src.evaluation.estimators import RunEvaluation, left_out_mask, pool
+from src.evaluation.intervals import percentiles
 from src.evaluation.resampling import check_labels
 from src.evaluation.rows import Rows, as_rows, ranked_blocks, ratio
 from src.evaluation.smooth import loess
@@ -104,7 +105,7 @@ def oob_roc(blocks: Sequence[Rows]) -> Table:
     tpr = np.concatenate([roc_on_grid(rows.y, rows) for rows in blocks])
     tpr = tpr[np.isfinite(tpr[:, 0])]
     undefined = np.full(FPR_GRID.size, np.nan)
-    lo, hi = np.percentile(tpr, [2.5, 97.5], axis=0) if len(tpr) else (undefined, undefined)
+    lo, hi = percentiles(tpr) if len(tpr) else (undefined, undefined)
     mean = tpr.mean(axis=0) if len(tpr) else undefined
     return {
         "point": np.arange(FPR_GRID.size),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from src.evaluation.auc import auroc
+from src.evaluation.intervals import percentiles
 
 _MAX_CELLS = 2**22  # of the stacked table of permuted features; more features than fit are done in blocks
 
@@ -99,5 +100,5 @@ def _summary(known: np.ndarray) -> tuple[float, ...]:
     if not known.size:
         return np.nan, np.nan, np.nan, np.nan, 0.0
     sd = known.std(ddof=1) if known.size > 1 else np.nan
-    lo, hi = np.percentile(known, [2.5, 97.5])
+    lo, hi = percentiles(known)
     return known.mean(), sd, lo, hi, known.size

@@ -19,15 +19,13 @@ from scipy.special import expit
 from src.evaluation.calibration import clipped_logit, recalibration
 from src.evaluation.curves import Table
 from src.evaluation.decision import THRESHOLDS, decision_curve
+from src.evaluation.intervals import MIN_DEFINED, percentiles
 from src.evaluation.resampling import EvaluationError
 
 CUTS = {"05": 0.05, "10": 0.10, "15": 0.15, "20": 0.20, "50": 0.50}
 """Thresholds of the flip rates, by the ending of their column."""
 
 N_CALIBRATION = 50
-MIN_DEFINED = 0.9
-"""Smallest share of the models in which a curve or a metric must be defined for its percentiles to be."""
-
 _BLOCK = 125  # models whose decision curves are computed at once: what fits into the cache is faster
 _SUMMARISED = ("auroc", "brier", "cal_intercept", "cal_slope", "oe_ratio")
 
@@ -153,9 +151,5 @@ def _defined_band(values: np.ndarray) -> np.ndarray:
 
 
 def _band(values: np.ndarray) -> np.ndarray:
-    """Return the 2.5, 50 and 97.5 percentiles over the rows, (3, k); two thirds of numpy's time."""
-    ordered = np.sort(values, axis=0)
-    place = np.array([0.025, 0.5, 0.975]) * (len(values) - 1)
-    below = place.astype(int)
-    low, high = ordered[below], ordered[np.minimum(below + 1, len(values) - 1)]
-    return low + (place - below)[:, None] * (high - low)
+    """Return the 2.5, 50 and 97.5 percentiles over the rows, (3, k)."""
+    return percentiles(values, (2.5, 50, 97.5))

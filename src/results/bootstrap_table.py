@@ -116,12 +116,12 @@ def normalise(results: Mapping[str, Any]) -> BootstrapTable:
     trained = _indices(results, "train_indices") if "train_indices" in results else None
     n = _n_recordings(results, tested, trained)
     y = _outcomes(results, tested, n)
-    left_out = np.zeros((tested.n_iterations, n), dtype=bool)
-    left_out[tested.iteration, tested.recording] = True
-    if left_out.sum() != len(tested.recording):
+    shape = (tested.n_iterations, n)
+    cells = np.ravel_multi_index((tested.iteration, tested.recording), shape)
+    left_out = np.zeros(shape, dtype=bool)
+    left_out.ravel()[cells] = True
+    if np.count_nonzero(left_out) != cells.size:
         raise RejectedRun("test_indices: an iteration lists a recording twice")
-    p_all = np.full((tested.n_iterations, n), np.nan)
-    p_all[tested.iteration, tested.recording] = tested.p
     foreign = not all(isinstance(results.get(key), str) for key in ("cohort_hash", "resample_id"))
     codes, groups = _anonymous(y) if foreign else _own_codes(results, n)
     features = _features(results)
@@ -129,7 +129,7 @@ def normalise(results: Mapping[str, Any]) -> BootstrapTable:
         y=y,
         codes=codes,
         groups=groups,
-        p_all=_complete(results, p_all, left_out),
+        p_all=_complete(results, tested.p, cells, shape),
         left_out=left_out,
         inbag_counts=_inbag(results, trained, left_out),
         p_apparent=_apparent(results, n),
@@ -293,15 +293,19 @@ def _matrix(results: Mapping[str, Any], key: str, shape: tuple[int, ...]) -> np.
     return values
 
 
-def _complete(results: Mapping[str, Any], p_left_out: np.ndarray, left_out: np.ndarray) -> np.ndarray:
-    """All predictions where the file has them, after holding them against the left-out ones."""
-    p_all = _matrix(results, "y_prob_all", p_left_out.shape)
+def _complete(
+    results: Mapping[str, Any], p: np.ndarray, cells: np.ndarray, shape: tuple[int, int]
+) -> np.ndarray:
+    """All predictions where the file has them, after holding them against the left-out ones, p at `cells`."""
+    p_all = _matrix(results, "y_prob_all", shape)
     if p_all is None:
-        return p_left_out
+        p_all = np.full(shape, np.nan)
+        p_all.ravel()[cells] = p
+        return p_all
     p_all = p_all.astype(float)
     if not ((p_all >= 0) & (p_all <= 1)).all():
         raise RejectedRun("y_prob_all has values outside 0 to 1")
-    if not np.allclose(p_all[left_out], p_left_out[left_out], rtol=0, atol=1e-6):
+    if not (np.abs(p_all.take(cells) - p) <= 1e-6).all():
         raise RejectedRun("y_prob_all and y_prob disagree")
     return p_all
 
@@ -318,7 +322,7 @@ def _inbag(
         counts = drawn
     if counts is None:
         return None
-    if (counts[left_out] > 0).any():
+    if ((counts > 0) & left_out).any():
         b = int(np.argmax(((counts > 0) & left_out).any(axis=1)))
         raise RejectedRun(f"iteration {b} tests recordings it was trained on")
     if counts.min() < 0 or counts.max() > 255:

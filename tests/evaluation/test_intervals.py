@@ -12,6 +12,7 @@ from src.evaluation.intervals import (
     containing,
     location_shifted,
     percentile,
+    percentiles,
     refit,
     subject_draws,
     wald,
@@ -101,3 +102,13 @@ def test_refit_is_the_percentiles_of_what_is_defined():
 def test_refit_is_left_out_where_a_few_iterations_dominate_the_mean():
     interval = refit(np.append(np.ones(200), 1e6))
     assert np.isnan(interval.lo) and "few of them dominate" in interval.reason
+
+
+@pytest.mark.parametrize("shape", [(1,), (2,), (7,), (1000,), (40, 3)])
+def test_percentiles_are_those_of_numpy(shape):
+    values = np.random.default_rng(len(shape)).normal(size=shape).round(1)
+    percent = [0, 2.5, 50, 97.5, 100]
+    np.testing.assert_allclose(
+        percentiles(values, percent), np.percentile(values, percent, axis=0), atol=1e-15
+    )
+    np.testing.assert_allclose(percentiles(values), np.percentile(values, [2.5, 97.5], axis=0), atol=1e-15)

@@ -10,7 +10,7 @@ import numpy as np
 from src.evaluation.auc import auroc
 from src.evaluation.comparisons.combinations import Combinations
 from src.evaluation.comparisons.tables import refusal
-from src.evaluation.intervals import subject_draws
+from src.evaluation.intervals import percentiles, subject_draws
 from src.evaluation.metrics import brier
 
 N_DRAWS = 1000
@@ -73,7 +73,7 @@ def bias_corrected_choice(
     rows = scores[chosen[usable]], undrawn[usable]
     draws = {"brier": brier(labels, *rows), "auroc": auroc(labels, *rows)}
     best = int(_choose(labels, scores, np.ones((1, labels.size)))[0])
-    limits = {name: np.percentile(values, [2.5, 97.5]) for name, values in draws.items()}
+    limits = {name: percentiles(values) for name, values in draws.items()}
     return Chosen(
         run=best,
         value={"brier": float(brier(labels, scores[best])), "auroc": float(auroc(labels, scores[best]))},
