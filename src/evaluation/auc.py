@@ -154,6 +154,10 @@ def tpauc(
 
 def _tpauc(rows: Rows, sens_min: float, spec_min: float) -> np.ndarray:
     tp, fp = rows.once(corners)
+    # Steps that begin right of the border in every row add nothing: often three quarters of them.
+    begins = fp[:, :-1] < (1 - spec_min) * rows.n_controls[:, None]
+    end = np.flatnonzero(begins.any(axis=0)).max(initial=-1) + 2
+    tp, fp = tp[:, :end], fp[:, :end]
     x, height = ratio(fp, rows.n_controls[:, None]), ratio(tp, rows.n_cases[:, None]) - sens_min
     width = np.diff(x, axis=1)
     inside = np.clip((1 - spec_min) - x[:, :-1], 0, width)  # the part of each step left of the border

@@ -53,11 +53,20 @@ def ece10(y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None = None)
     Naeini, Cooper & Hauskrecht 2015, AAAI; bins as in Guo et al. 2017, ICML, section 3.
     """
     rows = as_rows(y, p, weight)
-    edges = np.arange(N_BINS + 1) / N_BINS
-    shape = np.broadcast_shapes(rows.p.shape, rows.y.shape)
-    gap, within = np.broadcast_to(rows.y - rows.p, shape), np.searchsorted(edges, rows.p) - 1
-    apart = [np.abs(rows.total(np.where(within == k, gap, 0.0))) for k in range(N_BINS)]
-    return rows.result(ratio(np.sum(apart, axis=0), rows.n))
+    gap, within = rows.unweighted(_gap), rows.unweighted(_bin)
+    weighted = rows.w * gap
+    cells = within + (N_BINS + 1) * np.arange(len(weighted))[:, None]
+    apart = np.bincount(cells.ravel(), weighted.ravel(), minlength=len(weighted) * (N_BINS + 1))
+    return rows.result(ratio(np.abs(apart.reshape(-1, N_BINS + 1)[:, 1:]).sum(axis=1), rows.n))
+
+
+def _gap(rows: Rows) -> np.ndarray:
+    return rows.y - rows.p
+
+
+def _bin(rows: Rows) -> np.ndarray:
+    """Return each prediction's bin, 1 to 10, and 0 for a prediction of 0."""
+    return np.searchsorted(np.arange(N_BINS + 1) / N_BINS, rows.p)
 
 
 def cal_intercept(y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None = None) -> np.ndarray:

@@ -28,7 +28,14 @@ from src.evaluation.intervals import (
     subject_draws,
     wald,
 )
-from src.evaluation.metrics import ITERATION_METRICS, METRICS, Metric, all_metrics, metrics_of_blocks
+from src.evaluation.metrics import (
+    CLOSED_METRICS,
+    ITERATION_METRICS,
+    METRICS,
+    Metric,
+    all_metrics,
+    metrics_of_blocks,
+)
 from src.evaluation.resampling import EvaluationError, check_labels, subject_index
 from src.evaluation.rows import Rows, ranked_blocks, ratio
 
@@ -254,14 +261,14 @@ class _Run:
     def original(self) -> dict[str, np.ndarray] | None:
         """Each model on everybody."""
         complete = np.isfinite(self.p).all() and self.counts is not None
-        return metrics_of_blocks(self.everybody) if complete else None
+        return metrics_of_blocks(self.everybody, CLOSED_METRICS) if complete else None
 
     @cached_property
     def resamples(self) -> dict[str, np.ndarray]:
         """Each model on the resample it was trained on."""
         weights = np.array_split(np.asarray(self.counts, dtype=np.float64), self._starts)
         pairs = zip(self.everybody, weights, strict=True)
-        return metrics_of_blocks([rows.reweighted(counts) for rows, counts in pairs])
+        return metrics_of_blocks([rows.reweighted(counts) for rows, counts in pairs], CLOSED_METRICS)
 
     @cached_property
     def _starts(self) -> np.ndarray:
@@ -367,7 +374,7 @@ def _pooled(run: _Run, smoothed_intervals: bool) -> list[Estimate]:
 def _redrawn(y: np.ndarray, p: np.ndarray, codes: np.ndarray, smoothed: bool) -> dict[str, np.ndarray]:
     """Return the metrics of draws of subjects, (n_draws,) each."""
     counts = subject_draws(y, codes)
-    values = all_metrics(y, p, counts, only=[m for m in METRICS if not m.smoothed])
+    values = all_metrics(y, p, counts, only=CLOSED_METRICS)
     curves = [m for m in METRICS if m.smoothed]
     if smoothed:
         drawn = [np.repeat(np.arange(y.size), c) for c in counts.astype(np.int64)]
@@ -392,7 +399,7 @@ def _optimism_corrected(run: _Run, apparent: Iterable[Estimate]) -> list[Estimat
     saturated = naive["auroc"].estimate >= SATURATED
     rows = []
     for metric in METRICS:
-        if not metric.per_iteration:
+        if metric.smoothed:
             row = _elsewhere(metric, "optimism_corrected")
         else:
             row = _corrected(metric, run, naive[metric.name], saturated)

@@ -155,6 +155,9 @@ METRICS: tuple[Metric, ...] = (
 ITERATION_METRICS: tuple[Metric, ...] = tuple(m for m in METRICS if m.per_iteration)
 """The metrics of every iteration."""
 
+CLOSED_METRICS: tuple[Metric, ...] = tuple(m for m in METRICS if not m.smoothed)
+"""Those that need no smooth curve, and so take weights."""
+
 
 def all_metrics(
     y: np.ndarray,
@@ -174,7 +177,8 @@ def all_metrics(
     dict of str to ndarray, shape () or (B,)
         Keys in the order asked for; NaN where a metric is undefined.
     """
-    chosen = [m for m in METRICS if weight is None or not m.smoothed] if only is None else list(only)
+    usual = METRICS if weight is None else CLOSED_METRICS
+    chosen = list(usual if only is None else only)
     functions = {metric.name: metric.function for metric in chosen}
     return _together([_evaluate(functions, rows) for rows in as_rows(y, p, weight).blocks()])
 
@@ -215,9 +219,11 @@ def iteration_metrics(y: np.ndarray, y_prob_all: np.ndarray, weight: np.ndarray)
     return metrics_of_blocks(ranked_blocks(y, y_prob_all, weight))
 
 
-def metrics_of_blocks(blocks: Sequence[Rows]) -> dict[str, np.ndarray]:
-    """Return `iteration_metrics` of iterations in blocks of rows."""
-    functions = {metric.name: metric.function for metric in ITERATION_METRICS}
+def metrics_of_blocks(
+    blocks: Sequence[Rows], metrics: Sequence[Metric] = ITERATION_METRICS
+) -> dict[str, np.ndarray]:
+    """Return the metrics, and the counts of `iteration_metrics`, of iterations in blocks of rows."""
+    functions = {metric.name: metric.function for metric in metrics}
     functions |= {"n_clipped": n_clipped, "n_left_out": _n_counted}
     return _together([_evaluate(functions, rows) for rows in blocks])
 

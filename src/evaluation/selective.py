@@ -7,7 +7,7 @@ from scipy.special import entr, xlogy
 
 from src.evaluation.auc import auroc
 from src.evaluation.resampling import EvaluationError
-from src.evaluation.rows import Rows, as_rows, ratio
+from src.evaluation.rows import Rows, as_rows, ratio, reordered
 
 
 def aurc(y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None = None) -> np.ndarray:
@@ -42,7 +42,7 @@ def eaurc(y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None = None)
     predictions; of few, a perfect order can lie a little below 0.
     """
     rows = as_rows(y, p, weight)
-    r = ratio(rows.total(_errors(rows)), rows.n)
+    r = ratio(rows.total(rows.unweighted(_errors)), rows.n)
     return rows.result(rows.once(_aurc) - (r + xlogy(1 - r, 1 - r)))
 
 
@@ -55,8 +55,8 @@ def _aurc(rows: Rows) -> np.ndarray:
         raise EvaluationError(
             "aurc needs whole numbers as weights: they say how often a prediction stands in the order"
         )
-    order = np.argsort(-np.maximum(rows.p, 1 - rows.p), axis=1, kind="stable")
-    w, wrong = (_in_order(a, order) for a in (rows.w, _errors(rows)))
+    order, wrong = rows.unweighted(_confident_first), rows.unweighted(_errors_in_order)
+    w = reordered(rows.w, order)
     before, errors = np.cumsum(w, axis=1) - w, np.cumsum(w * wrong, axis=1) - w * wrong
     # Of c equal entries after n with e errors, the r-th adds (e + r wrong) / (n + r): harmonic numbers.
     harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, int(rows.n.max(initial=0)) + 1))])
@@ -64,12 +64,12 @@ def _aurc(rows: Rows) -> np.ndarray:
     return ratio((w * wrong + (errors - wrong * before) * (last - first)).sum(axis=1), rows.n)
 
 
-def _in_order(values: np.ndarray, order: np.ndarray) -> np.ndarray:
-    return (
-        values[:, order[0]]
-        if len(order) == 1
-        else np.take_along_axis(np.broadcast_to(values, order.shape), order, axis=1)
-    )
+def _confident_first(rows: Rows) -> np.ndarray:
+    return np.argsort(-np.maximum(rows.p, 1 - rows.p), axis=1, kind="stable")
+
+
+def _errors_in_order(rows: Rows) -> np.ndarray:
+    return reordered(rows.unweighted(_errors), rows.unweighted(_confident_first))
 
 
 def retention_curve(y: np.ndarray, p: np.ndarray, n_points: int = 50) -> dict[str, np.ndarray]:

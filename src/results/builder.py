@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
-import pandas as pd
 import pyarrow as pa
 
 from src.results.database import CONFIG
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HERE = Path(__file__).parent
 
@@ -51,7 +54,7 @@ class ResultsWriter:
         ValueError
             If there is a column the table lacks.
         """
-        if isinstance(rows, pd.DataFrame):
+        if not isinstance(rows, pa.Table):
             rows = pa.Table.from_pandas(rows, preserve_index=False)
         columns = self.tables[table]
         unknown = [name for name in rows.column_names if name not in columns]

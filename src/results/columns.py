@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +23,13 @@ def arrow_table(columns: Mapping[str, np.ndarray]) -> pa.Table:
         Text is dictionary-encoded. NaN, infinity and empty text are null.
     """
     return pa.table({name: _arrow_array(np.asarray(values)) for name, values in columns.items()})
+
+
+def table_of_rows(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Turn rows into an Arrow table; what a row lacks, None and NaN are null."""
+    listed = list(rows)
+    names = dict.fromkeys(name for row in listed for name in row)
+    return pa.table({name: pa.array([row.get(name) for row in listed], from_pandas=True) for name in names})
 
 
 def with_constant(table: pa.Table, name: str, value: str) -> pa.Table:

@@ -14,12 +14,11 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from src.evaluation.decision import POPULATION_PREVALENCE
 from src.registry import Registry, load_registry
 from src.results.builder import ResultsWriter, new_results, reopened_results
 from src.results.checks import failed_checks
+from src.results.columns import table_of_rows
 from src.results.comparing import write_comparisons
 from src.results.coverage import coverage_rows
 from src.results.database import SCHEMA_VERSION
@@ -170,7 +169,7 @@ def extract(
             }
             for name, rows in (tables | _dictionaries(registry)).items():
                 writer.clear([name])
-                writer.insert(name, pd.DataFrame(rows))
+                writer.insert(name, table_of_rows(rows))
             write_headlines(writer, _no_ages(collection))
             write_comparisons(writer, registry)
             if broken := failed_checks(writer.connection, collection.taken_over):
@@ -282,7 +281,7 @@ def _run_row(included: Included, stages: StageFacts) -> dict[str, Any]:
         "n_subjects": facts.n_subjects,
         "seed": facts.seed,
         "fit_on": included.fact("fit_on"),
-        "started_at": pd.Timestamp(run.start_time, unit="ms"),
+        "started_at": datetime.fromtimestamp(run.start_time / 1000, UTC).replace(tzinfo=None),
         "duration_s": (run.end_time - run.start_time) / 1000 if run.end_time else None,
         "fit_seconds": facts.fit_seconds,
         "n_unusable": stages.n_unusable(links["imputation_run_id"]),

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import pandas as pd
-
 from src.results.bootstrap_table import FACTORS
 from src.results.builder import ResultsWriter
+from src.results.columns import table_of_rows
 
 _TABLES = {"combination": "essential_metrics", "baseline": "baseline_metrics"}
 _FIELDS = {
@@ -46,7 +45,7 @@ def write_headlines(writer: ResultsWriter, without_results: Iterable[dict[str, A
             "WHERE r.kind = ? GROUP BY r.run_id",
             [kind],
         )
-    writer.insert("baseline_metrics", pd.DataFrame(list(without_results)))
+    writer.insert("baseline_metrics", table_of_rows(without_results))
 
 
 def _aggregate(column: str) -> str:

@@ -101,9 +101,11 @@ def test_what_iterations_do_not_have_is_computed_for_apparent_and_pooled_alone(r
     assert {"ici", "aurc", "sensitivity_at_50", "tpauc"} <= set(others)
     for name in others:
         assert rows[name, "apparent"].estimate == pytest.approx(float(values[name]), nan_ok=True)
-        for estimator in ("oob", "optimism_corrected"):
-            assert np.isnan(rows[name, estimator].estimate)
-            assert rows[name, estimator].reason == "computed for apparent and oob_pooled only"
+        assert np.isnan(rows[name, "oob"].estimate)
+        assert rows[name, "oob"].reason == "computed for apparent and oob_pooled only"
+    for name in (metric.name for metric in METRICS if metric.smoothed):
+        assert np.isnan(rows[name, "optimism_corrected"].estimate)
+        assert rows[name, "optimism_corrected"].reason == "computed for apparent and oob_pooled only"
 
 
 def test_the_sampling_interval_of_an_oob_estimate_is_that_of_its_influence(evaluation):
