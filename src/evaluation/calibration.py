@@ -65,8 +65,10 @@ def _gap(rows: Rows) -> np.ndarray:
 
 
 def _bin(rows: Rows) -> np.ndarray:
-    """Return each prediction's bin, 1 to 10, and 0 for a prediction of 0."""
-    return np.searchsorted(np.arange(N_BINS + 1) / N_BINS, rows.p)
+    """Return each prediction's bin, 1 to 10, and 0 for a prediction of 0; `searchsorted` in less time."""
+    edges = np.arange(N_BINS + 1) / N_BINS
+    guess = np.ceil(rows.p * N_BINS - 1e-9).astype(np.intp)  # right, or one too few
+    return guess + (rows.p > edges[guess])
 
 
 def cal_intercept(y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None = None) -> np.ndarray:
@@ -88,7 +90,7 @@ def cal_intercept(y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None
     a = np.full(np.broadcast_shapes(defined.shape, rows.shape or (1,)), np.nan)
     defined = np.broadcast_to(defined, a.shape)
     if defined.any():
-        a[defined] = _offset_intercept(*(_pick(m, defined) for m in _matrices(rows)))
+        a[defined] = _offset_intercept(*(_pick(m, defined) for m in _matrices(rows.ranked)))
     return rows.result(a)
 
 
@@ -204,10 +206,12 @@ def _newton(x: np.ndarray, w: np.ndarray, wy: np.ndarray) -> tuple[np.ndarray, n
 
     Plain Newton steps start from the discriminant analysis, the answer were x normal in both classes.
     """
-    beta = np.stack(_discriminant(x, w, wy))
+    beta, cases = np.stack(_discriminant(x, w, wy)), np.stack([wy.sum(axis=1), np.vecdot(wy, x)])
     unsolved = np.ones(beta.shape[1], dtype=bool)
     for _ in range(_PLAIN_STEPS):
-        step, short = _plain_step(beta[:, unsolved], *(_pick(m, unsolved) for m in (x, w, wy)))
+        step, short = _plain_step(
+            beta[:, unsolved], cases[:, unsolved], *(_pick(m, unsolved) for m in (x, w))
+        )
         beta[:, unsolved] += step
         unsolved[unsolved] = ~short
         if not unsolved.any():
@@ -226,9 +230,12 @@ def _discriminant(x: np.ndarray, w: np.ndarray, wy: np.ndarray) -> tuple[np.ndar
 
 
 def _plain_step(
-    beta: np.ndarray, x: np.ndarray, w: np.ndarray, wy: np.ndarray
+    beta: np.ndarray, cases: np.ndarray, x: np.ndarray, w: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the Newton step and whether it is so short that what it leaves is rounding."""
+    """Return the Newton step and whether it is so short that what it leaves is rounding.
+
+    `cases` are the sums over the cases of 1 and of x.
+    """
     with np.errstate(all="ignore"):
         mu = x * -beta[1][:, None]
         mu -= beta[0][:, None]
@@ -236,8 +243,8 @@ def _plain_step(
         mu += 1
         np.divide(1, mu, out=mu)
         weighted = w * mu
-        g0 = wy.sum(axis=1) - weighted.sum(axis=1)
-        g1 = np.vecdot(wy, x) - np.vecdot(weighted, x)
+        g0 = cases[0] - weighted.sum(axis=1)
+        g1 = cases[1] - np.vecdot(weighted, x)
         mu *= weighted
         np.subtract(weighted, mu, out=mu)  # w mu (1 - mu)
         total, first = mu.sum(axis=1), np.vecdot(mu, x)

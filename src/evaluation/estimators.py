@@ -37,7 +37,7 @@ from src.evaluation.metrics import (
     metrics_of_blocks,
 )
 from src.evaluation.resampling import EvaluationError, check_labels, subject_index
-from src.evaluation.rows import Rows, ranked_blocks, ratio
+from src.evaluation.rows import Rows, as_rows, ranked_blocks, ratio
 
 SATURATED = 0.99
 """Apparent AUROC from which the model knows its training data by heart."""
@@ -251,7 +251,7 @@ class _Run:
     @cached_property
     def everybody(self) -> list[Rows]:
         """Each model's predictions of everybody."""
-        return ranked_blocks(self.y, self.p)
+        return as_rows(self.y, self.p).blocks()
 
     @cached_property
     def iterations(self) -> dict[str, np.ndarray]:

@@ -138,7 +138,7 @@ def subject_draws(
         drawn = rng.integers(members.size, size=(n_draws, members.size), dtype=np.int32)
         cells = drawn + members.size * np.arange(n_draws)[:, None]
         counts[:, members] = np.bincount(cells.ravel(), minlength=cells.size).reshape(n_draws, -1)
-    return counts[:, index]
+    return counts.take(index, axis=1)
 
 
 def percentile(estimate: float, draws: np.ndarray, method: str) -> Interval:

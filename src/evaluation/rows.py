@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -29,6 +29,8 @@ class Rows:
         The shape a metric's result should have: () or (B,).
     order : ndarray of int, shape (1, m) or (B, m), optional
         In `ranked` rows: where each prediction stood before.
+    origin : Rows, optional
+        Rows of the same predictions with other weights, whose ranking serves these too.
     """
 
     y: np.ndarray
@@ -36,6 +38,7 @@ class Rows:
     w: np.ndarray
     shape: tuple[int, ...]
     order: np.ndarray | None = None
+    origin: Rows | None = None
     _known: dict[Hashable, Any] = field(default_factory=dict, repr=False)
     _unweighted: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
@@ -48,10 +51,8 @@ class Rows:
         return _remembered(self._unweighted, self, quantity, arguments)
 
     def reweighted(self, w: np.ndarray) -> Rows:
-        """Return the same predictions with other weights, for ranked rows in the order they had before."""
-        if self.order is not None:
-            w = reordered(w, self.order)
-        return Rows(self.y, self.p, w, self.shape, self.order, _unweighted=self._unweighted)
+        """Return the same predictions with other weights; none may count that did not."""
+        return Rows(self.y, self.p, w, self.shape, origin=self, _unweighted=self._unweighted)
 
     @property
     def n(self) -> np.ndarray:
@@ -127,6 +128,10 @@ def _n_cases(rows: Rows) -> np.ndarray:
 
 
 def _ranked(rows: Rows) -> Rows:
+    if rows.origin is not None:
+        ranked = rows.origin.ranked
+        w = reordered(rows.w, cast(np.ndarray, ranked.order))
+        return Rows(ranked.y, ranked.p, w, rows.shape, ranked.order, _unweighted=ranked._unweighted)
     order = _order(rows)
     y, p, w = (reordered(a, order) for a in (rows.y, rows.p, rows.w))
     return Rows(y, p, w, rows.shape, order)
@@ -146,7 +151,7 @@ def _order(rows: Rows) -> np.ndarray:
 def reordered(values: np.ndarray, order: np.ndarray) -> np.ndarray:
     """Return each row of values, (1 or B, m), in the order of its row, (1 or B, k); faster than numpy's."""
     if len(order) == 1:
-        return values[:, order[0]]
+        return values.take(order[0], axis=1)  # unlike an index, it keeps rows contiguous
     if len(values) == 1:
         return values[0].take(order)
     return values.take(order + values.shape[1] * np.arange(len(values))[:, None])

@@ -55,17 +55,24 @@ def _aurc(rows: Rows) -> np.ndarray:
         raise EvaluationError(
             "aurc needs whole numbers as weights: they say how often a prediction stands in the order"
         )
-    order, wrong = rows.unweighted(_confident_first), rows.unweighted(_errors_in_order)
-    w = reordered(rows.w, order)
-    before, errors = np.cumsum(w, axis=1) - w, np.cumsum(w * wrong, axis=1) - w * wrong
+    wrong = rows.unweighted(_errors_in_order)
+    w = reordered(rows.w, rows.unweighted(_confident_first))
+    n, own = np.cumsum(w, axis=1), w * wrong
+    errors = np.cumsum(own, axis=1) - own
     # Of c equal entries after n with e errors, the r-th adds (e + r wrong) / (n + r): harmonic numbers.
     harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, int(rows.n.max(initial=0)) + 1))])
-    first, last = harmonic[before.astype(np.intp)], harmonic[(before + w).astype(np.intp)]
-    return ratio((w * wrong + (errors - wrong * before) * (last - first)).sum(axis=1), rows.n)
+    steps = np.diff(harmonic.take(n.astype(np.intp)), axis=1, prepend=0.0)
+    return ratio((own + (errors - wrong * (n - w)) * steps).sum(axis=1), rows.n)
 
 
 def _confident_first(rows: Rows) -> np.ndarray:
-    return np.argsort(-np.maximum(rows.p, 1 - rows.p), axis=1, kind="stable")
+    """Order by descending max(p, 1 - p), stable; the slow stable sort only where there are ties."""
+    key = -np.maximum(rows.p, 1 - rows.p)
+    order = np.argsort(key, axis=1)
+    ranked = reordered(key, order)
+    tied = (ranked[:, 1:] == ranked[:, :-1]).any(axis=1)
+    order[tied] = np.argsort(key[tied], axis=1, kind="stable")
+    return order
 
 
 def _errors_in_order(rows: Rows) -> np.ndarray:
