@@ -177,13 +177,16 @@ def _array(value: Any, what: str) -> np.ndarray:
 
 def _joined(results: Mapping[str, Any], key: str) -> tuple[np.ndarray, np.ndarray, int]:
     """The entries of all iterations, one after the other, the iteration of each row, and their number."""
-    rows = [_array(entry, f"{key}[{b}]") for b, entry in enumerate(_entries(results, key))]
+    rows = _entries(results, key)
+    if not all(type(row) is np.ndarray and row.dtype.kind in "biuf" for row in rows):
+        rows = [_array(entry, f"{key}[{b}]") for b, entry in enumerate(rows)]
     if min(row.ndim for row in rows) < 1:
         raise RejectedRun(f"{key} is no list with one array per iteration")
-    filled = [row for row in rows if len(row)]
+    lengths = [len(row) for row in rows]
+    filled = [row for row, length in zip(rows, lengths, strict=True) if length]
     if len({row.shape[1:] for row in filled}) != 1:
         raise RejectedRun(f"{key}: the iterations have arrays of different shapes, or all are empty")
-    return np.concatenate(filled), np.repeat(np.arange(len(rows)), [len(row) for row in rows]), len(rows)
+    return np.concatenate(filled), np.repeat(np.arange(len(rows)), lengths), len(rows)
 
 
 def _indices(results: Mapping[str, Any], key: str) -> tuple[np.ndarray, np.ndarray, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,9 +38,16 @@ def with_constant(table: pa.Table, name: str, value: str) -> pa.Table:
     return table.append_column(name, pa.DictionaryArray.from_arrays(index, [value]))
 
 
-def stacked(tables: list[pa.Table]) -> pa.Table:
+def stacked(tables: Iterable[pa.Table]) -> pa.Table:
     """Put tables with the same columns below each other."""
     return pa.concat_tables(tables).unify_dictionaries()
+
+
+def stacked_by(name: str, tables: Sequence[tuple[str, pa.Table]]) -> pa.Table:
+    """Put tables below each other, with the text that comes with each as a column."""
+    texts, parts = zip(*tables, strict=True)
+    index = np.repeat(np.arange(len(texts), dtype=np.int32), [len(part) for part in parts])
+    return stacked(parts).append_column(name, pa.DictionaryArray.from_arrays(index, list(texts)))
 
 
 def _arrow_array(values: np.ndarray) -> pa.Array:

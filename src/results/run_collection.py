@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from src.results.bootstrap_pickle import FILE_NAME
 from src.results.builder import ResultsWriter
-from src.results.columns import stacked, with_constant
+from src.results.columns import stacked_by
 from src.results.previous import Previous
 from src.results.run_evaluation import Evaluated, evaluate_file
 from src.results.run_facts import RunFacts
@@ -116,7 +116,7 @@ class _Collector:
         self.writer = writer
         self.previous = previous
         self.collection = Collection()
-        self._waiting: dict[str, list[pa.Table]] = defaultdict(list)
+        self._waiting: dict[str, list[tuple[str, pa.Table]]] = defaultdict(list)
         self._n_waiting = 0
 
     def settle(self, candidates: list[Candidate]) -> tuple[list[Candidate], Path] | None:
@@ -152,7 +152,7 @@ class _Collector:
                 self.take(left[0], attempt(evaluate_file, left[1]))
             return
         for name, rows in result.tables.items():
-            self._waiting[name].append(with_constant(rows, "run_id", candidates[0].run.run_id))
+            self._waiting[name].append((candidates[0].run.run_id, rows))
         self._n_waiting += 1
         if self._n_waiting == _RUNS_PER_INSERT:
             self._flush()
@@ -204,7 +204,7 @@ class _Collector:
 
     def _flush(self) -> None:
         for name, tables in self._waiting.items():
-            self.writer.insert(name, stacked(tables))
+            self.writer.insert(name, stacked_by("run_id", tables))
         self.writer.commit()
         self._waiting.clear()
         self._n_waiting = 0

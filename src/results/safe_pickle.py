@@ -22,7 +22,7 @@ MAX_BYTES = 512 * 2**20
 MAX_VALUES = 50_000_000
 MAX_DEPTH = 8
 
-_LENGTH = frozenset({int})
+_BYTES, _LENGTH = frozenset({bytes, bytearray}), frozenset({int})
 _SCALARS = frozenset({float, int, bool, str, type(None)})
 _DTYPE = re.compile(r"[|<>=]?(b1|[iu][1248]|f[248]|U\d{1,4})\Z")
 _REFUSED = {"ADDITEMS", "BINPERSID", "DUP", "EMPTY_SET", "EXT1", "EXT2", "EXT4", "FROZENSET", "INST"}
@@ -196,10 +196,11 @@ class _Dtype(_Recorder):
 class _Array(_Recorder):
     """`_reconstruct(ndarray, (0,), b'b')`, then the real content as a state."""
 
+    array: np.ndarray | None = None
+
     def __init__(self, kind: object, shape: object, code: object) -> None:
         if kind is not _Ndarray:
             raise RejectedRun("a subclass of array; expected plain numpy arrays")
-        self.array: np.ndarray | None = None
 
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, is_fortran, content = state
@@ -253,18 +254,16 @@ class _Unpickler(pickle.Unpickler):
 
 def _array(content: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
     """Array over the bytes (no copy), after shape, dtype and number of bytes are found to agree."""
-    is_bytes = type(content) is bytes
-    if type(dtype) is not _Dtype or not (is_bytes or type(content) is bytearray):
+    if type(dtype) is not _Dtype or type(content) not in _BYTES:
         raise RejectedRun("damaged: an array without dtype and bytes")
     shape = (shape,) if type(shape) is int else tuple(shape)
-    if len(shape) > 4 or not _LENGTH.issuperset(map(type, shape)) or min(shape, default=0) < 0:
+    if len(shape) > 4 or not _LENGTH.issuperset(map(type, shape)) or (shape and min(shape) < 0):
         raise RejectedRun(f"damaged: an array of shape {_one_line(shape)}")
     expected = math.prod(shape) * dtype.dtype.itemsize
     if len(content) != expected:
         raise RejectedRun(f"damaged: an array of {expected} bytes has {len(content)}")
     array = np.ndarray(shape, dtype.dtype, content, 0, None, order)
-    if not is_bytes:
-        array.flags.writeable = False
+    array.flags.writeable = False
     return array
 
 
@@ -298,9 +297,20 @@ class _Converter:
 
     def _list(self, value: list[Any] | tuple[Any, ...], depth: int) -> list[Any]:
         self._count(len(value))
-        if set(map(type, value)) <= _SCALARS:
+        kinds = set(map(type, value))
+        if kinds <= _SCALARS:
             return list(value)
+        if kinds == {_Array}:
+            return self._arrays(value)
         return [self.convert(item, depth + 1) for item in value]
+
+    def _arrays(self, value: list[_Array] | tuple[_Array, ...]) -> list[np.ndarray]:
+        """As `convert` of each, in a third of the time: files hold thousands."""
+        arrays = [recorder.array for recorder in value if recorder.array is not None]
+        if len(arrays) < len(value):
+            raise RejectedRun("holds an Array without content; expected numpy arrays and plain values")
+        self._count(sum(array.size for array in arrays) + len(arrays))
+        return arrays
 
     def _count(self, number: int) -> None:
         self.values += number + 1
