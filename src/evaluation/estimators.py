@@ -485,10 +485,7 @@ def _estimate(
 ) -> Estimate:
     """Put a row together; its reason collects everything that is missing in it."""
     if np.isnan(value) and not reason:
-        reason = (
-            "undefined: a class is absent, the predictions are constant or separate the classes, or nobody "
-            "is on one side of the threshold"
-        )
+        reason = f"undefined: {metric.undefined}"
     if np.isnan(value):
         sampling = scatter = _NONE
     reasons = [

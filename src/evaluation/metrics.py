@@ -75,6 +75,8 @@ class Metric:
         Whether it is computed for every iteration.
     smoothed : bool
         Whether it rests on a smooth calibration curve: no weights, no value per iteration.
+    undefined : str
+        When it is NaN, in words.
     """
 
     name: str
@@ -85,6 +87,12 @@ class Metric:
     kind: Kind = "essential"
     per_iteration: bool = True
     smoothed: bool = False
+    undefined: str = "there are no predictions"
+
+
+_ONE_CLASS = "a class is absent"
+_NO_MAXIMUM = f"{_ONE_CLASS}, the predictions are constant, or a threshold separates the classes"
+_NO_CURVE = "three quarters of the predictions around some value are equal, so no curve goes through them"
 
 
 def _net_benefit(percent: int) -> Metric:
@@ -95,14 +103,24 @@ def _net_benefit(percent: int) -> Metric:
 
 
 def _smoothed(function: Callable[..., np.ndarray]) -> Metric:
-    return Metric(function.__name__, function, "lower", (0.0, _INFINITY), per_iteration=False, smoothed=True)
+    return Metric(
+        function.__name__,
+        function,
+        "lower",
+        (0.0, _INFINITY),
+        per_iteration=False,
+        smoothed=True,
+        undefined=_NO_CURVE,
+    )
 
 
 def _rule(function: Callable[..., np.ndarray], threshold: descriptive.Threshold, suffix: str) -> Metric:
+    undefined = _OF_RULES[function]
     return _described(
         f"{function.__name__}_{suffix}",
         partial(function, threshold=threshold),
         (-1.0 if function is descriptive.mcc else 0.0, 1.0),
+        undefined=undefined if threshold != "youden" else " or ".join(dict.fromkeys([_ONE_CLASS, undefined])),
     )
 
 
@@ -111,34 +129,39 @@ def _described(
     function: Callable[..., np.ndarray],
     domain: tuple[float, float],
     direction: Direction = "higher",
+    undefined: str = _ONE_CLASS,
 ) -> Metric:
-    return Metric(name, function, direction, domain, kind="descriptive", per_iteration=False)
+    return Metric(
+        name, function, direction, domain, kind="descriptive", per_iteration=False, undefined=undefined
+    )
 
 
 _INFINITY = float("inf")
+_REALS = (-_INFINITY, _INFINITY)
 
-_OF_RULES = (
-    descriptive.sensitivity,
-    descriptive.specificity,
-    descriptive.ppv,
-    descriptive.npv,
-    descriptive.f1,
-    descriptive.balanced_accuracy,
-    descriptive.accuracy,
-    descriptive.mcc,
-    descriptive.ppv_adj,
-    descriptive.npv_adj,
-)
+_OF_RULES = {
+    descriptive.sensitivity: "there are no cases",
+    descriptive.specificity: "there are no controls",
+    descriptive.ppv: "nobody is positive",
+    descriptive.npv: "nobody is negative",
+    descriptive.f1: "there are no cases and nobody is positive",
+    descriptive.balanced_accuracy: _ONE_CLASS,
+    descriptive.accuracy: "there are no predictions",
+    descriptive.mcc: f"{_ONE_CLASS} or all are on one side of the threshold",
+    descriptive.ppv_adj: f"{_ONE_CLASS} or nobody is positive",
+    descriptive.npv_adj: f"{_ONE_CLASS} or nobody is negative",
+}
+"""Metrics of a rule, and when they are undefined."""
 
 METRICS: tuple[Metric, ...] = (
-    Metric("auroc", auroc, "higher", (0.0, 1.0)),
-    Metric("auprc", auprc, "higher", (0.0, 1.0), kind="descriptive"),
+    Metric("auroc", auroc, "higher", (0.0, 1.0), undefined=_ONE_CLASS),
+    Metric("auprc", auprc, "higher", (0.0, 1.0), kind="descriptive", undefined="there are no cases"),
     Metric("brier", brier, "lower", (0.0, 1.0)),
-    Metric("brier_scaled", brier_scaled, "higher", (-_INFINITY, 1.0)),
-    Metric("cal_intercept", cal_intercept, "target", (-_INFINITY, _INFINITY), 0.0),
-    Metric("cal_slope", cal_slope, "target", (-_INFINITY, _INFINITY), 1.0),
-    Metric("cal_intercept_joint", cal_intercept_joint, "target", (-_INFINITY, _INFINITY), 0.0),
-    Metric("oe_ratio", oe_ratio, "target", (0.0, _INFINITY), 1.0),
+    Metric("brier_scaled", brier_scaled, "higher", (-_INFINITY, 1.0), undefined=_ONE_CLASS),
+    Metric("cal_intercept", cal_intercept, "target", _REALS, 0.0, undefined=_ONE_CLASS),
+    Metric("cal_slope", cal_slope, "target", _REALS, 1.0, undefined=_NO_MAXIMUM),
+    Metric("cal_intercept_joint", cal_intercept_joint, "target", _REALS, 0.0, undefined=_NO_MAXIMUM),
+    Metric("oe_ratio", oe_ratio, "target", (0.0, _INFINITY), 1.0, undefined="every prediction is 0"),
     *map(_net_benefit, (5, 10, 15, 20)),
     *map(_smoothed, (ici, e50, e90, emax)),
     Metric("ece10", ece10, "lower", (0.0, 1.0), per_iteration=False),

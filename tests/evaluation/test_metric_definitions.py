@@ -1,6 +1,7 @@
 """Every metric of the table against its definition, written as a plain loop over one set of predictions."""
 
 import math
+from collections import Counter
 from itertools import pairwise
 
 import numpy as np
@@ -323,6 +324,35 @@ def test_no_predictions_leave_everything_undefined():
     for metric in WEIGHABLE:
         assert np.isnan(metric.function(np.array([]), np.array([]))), metric.name
         assert np.isnan(metric.function([0, 1], [0.2, 0.4], [0, 0])), metric.name
+
+
+CONDITIONS = {
+    "a class is absent": lambda y, p, t: len(set(y)) < 2,
+    "there are no cases": lambda y, p, t: not y.any(),
+    "there are no controls": lambda y, p, t: y.all(),
+    "nobody is positive": lambda y, p, t: not (p >= t).any(),
+    "nobody is negative": lambda y, p, t: (p >= t).all(),
+    "all are on one side of the threshold": lambda y, p, t: len(set(p >= t)) < 2,
+    "every prediction is 0": lambda y, p, t: not p.any(),
+    "the predictions are constant": lambda y, p, t: len(set(p)) < 2,
+    "a threshold separates the classes": lambda y, p, t: (
+        max(p[y == 0]) <= min(p[y == 1]) or max(p[y == 1]) <= min(p[y == 0])
+    ),
+    "so no curve goes through them": lambda y, p, t: max(Counter(p).values()) >= 0.75 * len(p) - 1,
+    "there are no predictions": lambda y, p, t: False,
+}
+
+
+@given(predictions())
+@settings(max_examples=200)
+def test_what_is_undefined_says_why(table):
+    y, p = table
+    found = all_metrics(y, p)
+    for metric in METRICS:
+        if np.isnan(found[metric.name]):
+            t = found["threshold_youden"] if metric.name.endswith("_youden") else 0.5
+            reasons = [holds for phrase, holds in CONDITIONS.items() if phrase in metric.undefined]
+            assert any(holds(y, p, t) for holds in reasons), (metric.name, metric.undefined)
 
 
 def test_what_cannot_be_evaluated_is_named():

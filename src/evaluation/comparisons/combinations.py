@@ -129,7 +129,7 @@ def champion(brier: np.ndarray, auroc: np.ndarray) -> int | None:
     return int(np.lexsort((-np.asarray(auroc), np.asarray(brier)))[0])
 
 
-_SHOWN = 20
+SHOWN = 20
 
 
 def name_cell(cell: Cell) -> str:
@@ -137,7 +137,8 @@ def name_cell(cell: Cell) -> str:
     return " + ".join(cell)
 
 
-def name_cells(cells: Sequence[Cell]) -> str:
-    """List combinations for people: the first twenty, and how many more there are."""
-    listed = "; ".join(map(name_cell, cells[:_SHOWN]))
-    return f"{listed}; and {len(cells) - _SHOWN} more" if len(cells) > _SHOWN else listed
+def name_cells(cells: Sequence[Cell], number: int | None = None) -> str:
+    """List combinations for people: the first twenty, and how many more there are of `number`."""
+    listed = "; ".join(map(name_cell, cells[:SHOWN]))
+    more = (len(cells) if number is None else number) - SHOWN
+    return f"{listed}; and {more} more" if more > 0 else listed

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from src.evaluation.comparisons.combinations import Cell, Combinations, name_cells
+from src.evaluation.comparisons.combinations import SHOWN, Cell, Combinations, name_cells
 
 FIXED = "featurization"
 
@@ -29,13 +29,14 @@ class Grid:
     levels: dict[str, list[str]]
     run: np.ndarray
 
-    def cells(self, mask: np.ndarray) -> list[Cell]:
-        """Return the methods, feature set first, of the cells where the mask holds."""
-        levels = list(self.levels.values())
-        return [
-            (self.featurization, *(level[i] for level, i in zip(levels, position, strict=True)))
-            for position in np.argwhere(mask)
+    def name(self, mask: np.ndarray) -> str:
+        """Name the cells where the mask holds by their methods, feature set first."""
+        levels, places = list(self.levels.values()), np.argwhere(mask)
+        cells = [
+            (self.featurization, *(level[i] for level, i in zip(levels, place, strict=True)))
+            for place in places[:SHOWN]
         ]
+        return name_cells(cells, len(places))
 
     def values(self, values: np.ndarray) -> np.ndarray:
         """Return values (k,) of combinations in the shape of the grid; NaN where one is missing."""
@@ -55,7 +56,7 @@ class Grid:
         missing = matters & (self.run < 0)
         undefined = matters & ~missing & np.isnan(self.values(values))
         parts = [("missing", missing), ("the metric is undefined in", undefined)]
-        return "; ".join(f"{what}: {name_cells(self.cells(mask))}" for what, mask in parts if mask.any())
+        return "; ".join(f"{what}: {self.name(mask)}" for what, mask in parts if mask.any())
 
 
 def grids(combinations: Combinations) -> list[Grid]:
