@@ -85,6 +85,7 @@ FROM (
     UNION ALL SELECT DISTINCT 'instability_curves', run_id FROM instability_curves
     UNION ALL SELECT DISTINCT 'instability_summary', run_id FROM instability_summary
     UNION ALL SELECT DISTINCT 'feature_importances', run_id FROM feature_importances
+    UNION ALL SELECT DISTINCT 'unavailable', run_id FROM unavailable
     UNION ALL SELECT DISTINCT 'confidence_set', run_id FROM confidence_set
     UNION ALL SELECT DISTINCT 'winners_curse', run_id FROM winners_curse
     UNION ALL SELECT 'pairwise_comparisons', run_id_a FROM pairwise_comparisons
@@ -93,6 +94,12 @@ FROM (
     UNION ALL SELECT 'identical_predictions', run_id_b FROM identical_predictions
 )
 WHERE run_id NOT IN (SELECT run_id FROM runs);
+
+SELECT 'a run without instability says why' AS rule, r.run_id AS place
+FROM runs AS r
+LEFT JOIN instability_summary AS i ON i.run_id = r.run_id
+LEFT JOIN unavailable AS u ON u.run_id = r.run_id AND u.quantity = 'instability'
+WHERE (i.run_id IS NULL) = (u.run_id IS NULL);
 
 SELECT 'a run is in or out, not both' AS rule, run_id AS place
 FROM excluded_runs WHERE run_id IN (SELECT run_id FROM runs);

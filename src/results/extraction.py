@@ -172,6 +172,7 @@ def extract(
                 writer.insert(name, table_of_rows(rows))
             write_headlines(writer, _no_ages(collection))
             write_comparisons(writer, registry)
+            writer.insert("refusals", table_of_rows(_not_in_the_store(writer)))
             if broken := failed_checks(writer.connection, collection.taken_over):
                 raise ExtractionError("the new database fails its data tests: " + "; ".join(broken))
             page = dictionary_page(writer.connection, db_path.name)
@@ -267,6 +268,31 @@ def _provenance(
         "prevalence_population": POPULATION_PREVALENCE,
         "foreign": newest.candidate.foreign,
     }
+
+
+_OF_THE_STORE = {
+    "baseline_metrics": ("baseline", "the store has no baseline run, that is, none of age as a feature"),
+    "outlier_quality": ("outlier_quality", "the store has no runs of the outlier stage with a truth"),
+    "imputation_quality": (
+        "imputation_quality",
+        "the store has no runs of the imputation stage with a truth",
+    ),
+    "example_recordings": ("example_recordings", "the store has no runs of the imputation stage"),
+    "feature_values": (
+        "feature_values",
+        "the store has no runs of the feature stage that combinations rest on",
+    ),
+}
+"""Tables that can be empty: what is missing then, and why."""
+
+
+def _not_in_the_store(writer: ResultsWriter) -> list[dict[str, str]]:
+    """Rows of refusals for what no run of the store tells."""
+    return [
+        {"comparison": what, "metric": "all", "reason": reason}
+        for table, (what, reason) in _OF_THE_STORE.items()
+        if not writer.connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0]
+    ]
 
 
 def _run_row(included: Included, stages: StageFacts) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from src.evaluation.resampling import EvaluationError
 from src.evaluation.selective import entropies, retention_curve
 from src.results.bootstrap_table import BootstrapTable
 from src.results.safe_pickle import RejectedRun
+from src.results.unavailable import unavailable
 
 TOLERANCE = {False: 1e-6, True: 1e-4}
 """Largest difference of a stored value from the recomputed one; True: file of another program."""
@@ -59,7 +60,7 @@ def run_tables(table: BootstrapTable) -> dict[str, Table]:
         tables |= _instability(table, table.p_apparent, run.original)
     if table.importances:
         tables["feature_importances"] = _importances(table)
-    return tables
+    return tables | {"unavailable": unavailable(table, run, tables)}
 
 
 def _counts(table: BootstrapTable) -> np.ndarray:

@@ -551,6 +551,17 @@ COMMENT ON COLUMN feature_importances.lo IS '2.5 percentile over those iteration
 COMMENT ON COLUMN feature_importances.hi IS '97.5 percentile over those iterations.';
 COMMENT ON COLUMN feature_importances.n IS 'Iterations in which it is defined.';
 
+CREATE TABLE unavailable (
+    run_id VARCHAR NOT NULL,
+    quantity VARCHAR NOT NULL,
+    n_missing INTEGER NOT NULL,
+    reason VARCHAR NOT NULL
+);
+COMMENT ON TABLE unavailable IS 'What the rows of a run lack, beside its estimates (metric_estimates.reason). One row per run and quantity. Key: run_id, quantity.';
+COMMENT ON COLUMN unavailable.quantity IS 'A table, or table.column.';
+COMMENT ON COLUMN unavailable.n_missing IS 'Rows of the run in which it is NULL; 0 where the run has no rows for it at all.';
+COMMENT ON COLUMN unavailable.reason IS 'Why.';
+
 CREATE TABLE outlier_quality (
     outlier_method VARCHAR NOT NULL,
     artefact_type VARCHAR NOT NULL,
@@ -884,7 +895,7 @@ CREATE TABLE refusals (
     factor VARCHAR,
     reason VARCHAR NOT NULL
 );
-COMMENT ON TABLE refusals IS 'Comparisons that were not made. One row per comparison, metric, feature set and factor. Key: comparison, metric, featurization, factor.';
+COMMENT ON TABLE refusals IS 'Comparisons that were not made, and tables for which the store has nothing (metric: all). One row per comparison, metric, feature set and factor. Key: comparison, metric, featurization, factor.';
 COMMENT ON COLUMN refusals.comparison IS 'What was not computed.';
 COMMENT ON COLUMN refusals.featurization IS 'The feature set; NULL where the comparison is of all.';
 COMMENT ON COLUMN refusals.factor IS 'The factor that was to be compared; NULL where the comparison has none.';

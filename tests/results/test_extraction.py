@@ -405,18 +405,36 @@ def test_a_store_of_another_program_gives_a_database_with_gaps(store, build):
 def test_what_a_store_of_another_program_cannot_tell_is_null_with_the_reason(store, build):
     for seed, cell in enumerate((CAT, XGB)):
         store.foreign(cell, foreign_results(seed))
-    _, estimates, predictions, instability, importances_, pairs, effects, refused = build(
+    _, estimates, predictions, instability, importances_, pairs, effects, refused, lacking = build(
         "FROM metric_estimates WHERE metric = 'auroc'", "FROM predictions", "FROM instability_summary",
         "FROM feature_importances", "FROM pairwise_comparisons WHERE metric = 'brier'", "FROM method_effects",
-        "FROM refusals",
+        "FROM refusals", "FROM unavailable WHERE n_missing = 0",
     )  # fmt: skip
+    whole = {row["quantity"] for row in lacking if row["reason"]}
+    of_importances = {"feature_importances, model", "feature_importances, permutation"}
+    assert whole == {"predictions.p_apparent", "instability"} | of_importances and len(lacking) == 8
     missing = {row["estimator"]: row["reason"] for row in estimates if math.isnan(row["estimate"])}
     assert set(missing) == {"apparent", "optimism_corrected", "b632", "b632plus"}
     assert all(missing.values())
     assert all(math.isnan(row["p_apparent"]) and row["mutual_information"] >= 0 for row in predictions)
     assert (instability, importances_, effects) == ([], [], [])
     assert [row["against"] for row in pairs] == ["champion"]
-    assert {row["comparison"] for row in refused} >= {"method effects"}
+    assert {row["comparison"] for row in refused} >= {"method effects", "baseline", "outlier_quality"}
+
+
+def test_every_null_of_a_run_is_explained(store, build):
+    results = foreign_results(3)
+    results["y_prob"][0] = [[0.5, 0.5]] * len(results["y_prob"][0])  # no slope in the first iteration
+    store.foreign(CAT, results)
+    _, nulls, said, told = build(
+        "SELECT count(*) - count(cal_slope) AS cal_slope, count(*) - count(auroc) AS auroc FROM iteration_metrics",
+        "SELECT quantity, n_missing, reason FROM unavailable WHERE quantity LIKE 'iteration_metrics.%'",
+        "FROM metric_estimates WHERE estimate IS NULL AND reason IS NULL",
+    )  # fmt: skip
+    listed = {row["quantity"].removeprefix("iteration_metrics."): row["n_missing"] for row in said}
+    assert listed["cal_slope"] == nulls[0]["cal_slope"] >= 1 and listed.get("auroc", 0) == nulls[0]["auroc"]
+    assert all("the predictions are constant" in r["reason"] for r in said if "slope" in r["quantity"])
+    assert told == []
 
 
 def test_runs_left_out_say_of_what_kind_they_are(store, build):
