@@ -427,7 +427,8 @@ def test_every_null_of_a_run_is_explained(store, build):
     results["y_prob"][0] = [[0.5, 0.5]] * len(results["y_prob"][0])  # no slope in the first iteration
     store.foreign(CAT, results)
     _, nulls, said, told = build(
-        "SELECT count(*) - count(cal_slope) AS cal_slope, count(*) - count(auroc) AS auroc FROM iteration_metrics",
+        "SELECT count(*) - count(cal_slope) AS cal_slope, count(*) - count(auroc) AS auroc "
+        "FROM iteration_metrics",
         "SELECT quantity, n_missing, reason FROM unavailable WHERE quantity LIKE 'iteration_metrics.%'",
         "FROM metric_estimates WHERE estimate IS NULL AND reason IS NULL",
     )  # fmt: skip
