@@ -28,6 +28,11 @@ _HEARTBEAT_S = 1.0
 _PR_SET_PDEATHSIG = 1
 
 
+def available_cores() -> int:
+    """Return the number of cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class ProcessDied(RuntimeError):
     """The child process ended without an answer."""
 

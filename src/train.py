@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
+from src.isolation import available_cores
+
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 
 def register_resolvers() -> None:
     """Make `${repository:}` and `${available_cores:}` known to the configs."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     OmegaConf.register_new_resolver("repository", lambda: str(CONFIGS.parent), replace=True)
-    OmegaConf.register_new_resolver("available_cores", lambda: cores, replace=True)
+    OmegaConf.register_new_resolver("available_cores", available_cores, replace=True)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")

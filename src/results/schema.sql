@@ -84,7 +84,6 @@ CREATE TABLE metrics (
 );
 COMMENT ON TABLE metrics IS 'Dictionary of metrics. One row per metric of the registry. Key: name.';
 COMMENT ON COLUMN metrics.name IS 'Name of the metric, as in every other table.';
-COMMENT ON COLUMN metrics.display_name IS 'Name to show in figures and reports.';
 COMMENT ON COLUMN metrics.direction IS 'Which way is good: higher, lower or target; none for a number that is neither good nor bad.';
 COMMENT ON COLUMN metrics.target IS 'The ideal value where direction is target, otherwise NULL.';
 COMMENT ON COLUMN metrics.domain_lo IS 'Smallest possible value; NULL where unbounded.';
@@ -143,7 +142,6 @@ CREATE TABLE excluded_runs (
     detail VARCHAR
 );
 COMMENT ON TABLE excluded_runs IS 'Runs of the store that are not in this database. One row per run left out. Key: run_id.';
-COMMENT ON COLUMN excluded_runs.run_id IS 'Identifier of the run in the tracking store.';
 COMMENT ON COLUMN excluded_runs.run_name IS 'Name of the run, for people.';
 COMMENT ON COLUMN excluded_runs.kind IS 'combination, baseline, sweep or stage; NULL where the run does not say.';
 COMMENT ON COLUMN excluded_runs.reason IS 'superseded, other cohort, other resamples, rejected, failed or unfinished.';
@@ -161,10 +159,8 @@ CREATE TABLE coverage (
     inferred BOOLEAN NOT NULL
 );
 COMMENT ON TABLE coverage IS 'Planned against finished. One row per combination that was planned or run. Key: featurization, outlier_method, imputation_method, classifier.';
-COMMENT ON COLUMN coverage.featurization IS 'Feature set (methods.name, stage features).';
 COMMENT ON COLUMN coverage.outlier_method IS 'Artefact detector (methods.name, stage outlier).';
 COMMENT ON COLUMN coverage.imputation_method IS 'Imputer (methods.name, stage imputation).';
-COMMENT ON COLUMN coverage.classifier IS 'Classifier (methods.name, stage classifier).';
 COMMENT ON COLUMN coverage.status IS 'finished, failed or missing.';
 COMMENT ON COLUMN coverage.run_id IS 'The finished run (runs.run_id), or the newest failed one (excluded_runs.run_id); NULL where missing.';
 COMMENT ON COLUMN coverage.failed_stage IS 'Stage in which it failed, otherwise NULL.';
@@ -205,10 +201,8 @@ CREATE TABLE essential_metrics (
 );
 COMMENT ON TABLE essential_metrics IS 'The headline numbers: out-of-bag estimates (estimator oob). One row per combination. Key: run_id.';
 COMMENT ON COLUMN essential_metrics.run_id IS 'The run (runs.run_id).';
-COMMENT ON COLUMN essential_metrics.featurization IS 'Feature set (methods.name, stage features).';
 COMMENT ON COLUMN essential_metrics.outlier_method IS 'Artefact detector (methods.name, stage outlier).';
 COMMENT ON COLUMN essential_metrics.imputation_method IS 'Imputer (methods.name, stage imputation).';
-COMMENT ON COLUMN essential_metrics.classifier IS 'Classifier (methods.name, stage classifier).';
 COMMENT ON COLUMN essential_metrics.auroc IS 'Area under the ROC curve: mean over iterations on the left-out subjects, 0 to 1.';
 COMMENT ON COLUMN essential_metrics.auroc_lo IS 'Lower end of its 95 % sampling interval (another sample of patients).';
 COMMENT ON COLUMN essential_metrics.auroc_hi IS 'Upper end of its 95 % sampling interval.';
@@ -233,7 +227,6 @@ COMMENT ON COLUMN essential_metrics.net_benefit_15 IS 'Net benefit of the rule p
 COMMENT ON COLUMN essential_metrics.net_benefit_20 IS 'Net benefit of the rule p >= 0.20, per patient.';
 COMMENT ON COLUMN essential_metrics.n_iterations IS 'Bootstrap iterations.';
 COMMENT ON COLUMN essential_metrics.n_subjects IS 'Subjects with a diagnosis.';
-COMMENT ON COLUMN essential_metrics.n_cases IS 'Recordings of subjects with glaucoma.';
 
 CREATE TABLE baseline_metrics AS FROM essential_metrics LIMIT 0;
 ALTER TABLE baseline_metrics ADD COLUMN reason VARCHAR;
@@ -301,14 +294,9 @@ COMMENT ON COLUMN iteration_metrics.auroc IS 'Area under the ROC curve, 0 to 1.'
 COMMENT ON COLUMN iteration_metrics.auprc IS 'Area under the precision-recall curve as average precision, 0 to 1; descriptive.';
 COMMENT ON COLUMN iteration_metrics.brier IS 'Brier score, 0 to 1.';
 COMMENT ON COLUMN iteration_metrics.brier_scaled IS 'Scaled Brier score (IPA), at most 1.';
-COMMENT ON COLUMN iteration_metrics.cal_intercept IS 'Calibration in the large, ideal 0.';
 COMMENT ON COLUMN iteration_metrics.cal_slope IS 'Calibration slope, ideal 1; NULL under constant p or perfect separation.';
 COMMENT ON COLUMN iteration_metrics.cal_intercept_joint IS 'Intercept fitted together with the slope, ideal 0.';
 COMMENT ON COLUMN iteration_metrics.oe_ratio IS 'Observed over expected number of cases, ideal 1.';
-COMMENT ON COLUMN iteration_metrics.net_benefit_05 IS 'Net benefit of the rule p >= 0.05, per patient.';
-COMMENT ON COLUMN iteration_metrics.net_benefit_10 IS 'Net benefit of the rule p >= 0.10, per patient.';
-COMMENT ON COLUMN iteration_metrics.net_benefit_15 IS 'Net benefit of the rule p >= 0.15, per patient.';
-COMMENT ON COLUMN iteration_metrics.net_benefit_20 IS 'Net benefit of the rule p >= 0.20, per patient.';
 COMMENT ON COLUMN iteration_metrics.n_clipped IS 'Left-out probabilities of exactly 0 or 1, clipped before the logit.';
 COMMENT ON COLUMN iteration_metrics.n_left_out IS 'Recordings left out of the iteration.';
 
@@ -421,7 +409,6 @@ CREATE TABLE probability_distributions (
 );
 COMMENT ON TABLE probability_distributions IS 'Histogram of predictions.p_oob per outcome class, twenty equal bins. One row per run, class and bin. Key: run_id, y, bin.';
 COMMENT ON COLUMN probability_distributions.run_id IS 'The run (runs.run_id).';
-COMMENT ON COLUMN probability_distributions.y IS 'Outcome: 1 glaucoma, 0 control.';
 COMMENT ON COLUMN probability_distributions.bin IS 'Number of the bin, 0 to 19.';
 COMMENT ON COLUMN probability_distributions.p_lo IS 'Lower edge of the bin, included.';
 COMMENT ON COLUMN probability_distributions.p_hi IS 'Upper edge of the bin, excluded except in the last.';
@@ -621,7 +608,6 @@ COMMENT ON COLUMN imputation_quality.mae IS 'Mean absolute error, in the unit co
 COMMENT ON COLUMN imputation_quality.mre IS 'Mean relative error: sum of absolute errors over sum of absolute true values.';
 COMMENT ON COLUMN imputation_quality.mse IS 'Mean squared error, in that unit squared.';
 COMMENT ON COLUMN imputation_quality.fit_on IS 'Recordings the imputer was fitted on: unlabelled or all.';
-COMMENT ON COLUMN imputation_quality.evaluated_on IS 'held-out where judged on recordings it was not fitted on, otherwise fitted.';
 COMMENT ON COLUMN imputation_quality.unit IS 'Unit of the pupil diameter: mm, px or %.';
 COMMENT ON COLUMN imputation_quality.run_id IS 'Run of the imputation stage in the tracking store.';
 COMMENT ON COLUMN imputation_quality.duration_s IS 'Time to fit and impute the whole cohort, s.';
@@ -635,7 +621,6 @@ CREATE TABLE example_recordings (
     truth_mask BOOLEAN
 );
 COMMENT ON TABLE example_recordings IS 'A few recordings to look at. One row per recording and sample. Key: recording_code, sample.';
-COMMENT ON COLUMN example_recordings.recording_code IS 'Anonymous code of the recording.';
 COMMENT ON COLUMN example_recordings.sample IS 'Number of the sample, from 0.';
 COMMENT ON COLUMN example_recordings.time_s IS 'Time since the start of the recording, s.';
 COMMENT ON COLUMN example_recordings.raw IS 'Pupil diameter as recorded, in provenance.unit; NULL where lost.';
@@ -649,7 +634,6 @@ CREATE TABLE example_light (
     offset_s DOUBLE
 );
 COMMENT ON TABLE example_light IS 'Light pulses of the example recordings. One row per recording and colour. Key: recording_code, colour.';
-COMMENT ON COLUMN example_light.recording_code IS 'Anonymous code of the recording.';
 COMMENT ON COLUMN example_light.colour IS 'Colour of the light, e.g. blue or red.';
 COMMENT ON COLUMN example_light.onset_s IS 'Light on, s since the start of the recording.';
 COMMENT ON COLUMN example_light.offset_s IS 'Light off, s since the start of the recording.';
@@ -666,7 +650,6 @@ CREATE TABLE example_imputations (
 COMMENT ON TABLE example_imputations IS 'What each pair of detector and imputer makes of the example recordings. One row per pair, recording and sample. Key: outlier_method, imputation_method, recording_code, sample.';
 COMMENT ON COLUMN example_imputations.outlier_method IS 'Artefact detector (methods.name, stage outlier).';
 COMMENT ON COLUMN example_imputations.imputation_method IS 'Imputer (methods.name, stage imputation).';
-COMMENT ON COLUMN example_imputations.recording_code IS 'Anonymous code of the recording.';
 COMMENT ON COLUMN example_imputations.sample IS 'Number of the sample, from 0 (example_recordings.sample).';
 COMMENT ON COLUMN example_imputations.missing IS 'True where the sample was flagged or lost, and so imputed.';
 COMMENT ON COLUMN example_imputations.imputed IS 'Pupil diameter after imputation, in provenance.unit.';
@@ -681,11 +664,6 @@ CREATE TABLE feature_values (
     value DOUBLE
 );
 COMMENT ON TABLE feature_values IS 'The features the classifiers saw. One row per feature set, detector, imputer, recording and feature. Key: featurization, outlier_method, imputation_method, recording_code, feature.';
-COMMENT ON COLUMN feature_values.featurization IS 'Feature set (methods.name, stage features).';
-COMMENT ON COLUMN feature_values.outlier_method IS 'Artefact detector (methods.name, stage outlier); none for a baseline.';
-COMMENT ON COLUMN feature_values.imputation_method IS 'Imputer (methods.name, stage imputation); none for a baseline.';
-COMMENT ON COLUMN feature_values.recording_code IS 'Anonymous code of the recording.';
-COMMENT ON COLUMN feature_values.feature IS 'Name of the feature, with its unit.';
 COMMENT ON COLUMN feature_values.value IS 'Value in the unit of the name; NULL where undefined.';
 
 CREATE TABLE identical_predictions (
@@ -720,7 +698,6 @@ CREATE TABLE feature_vif (
     reason VARCHAR
 );
 COMMENT ON TABLE feature_vif IS 'Variance inflation factors: how well each feature follows from the others. One row per feature set, detector, imputer and feature. Key: featurization, outlier_method, imputation_method, feature.';
-COMMENT ON COLUMN feature_vif.feature IS 'Name of the feature, with its unit.';
 COMMENT ON COLUMN feature_vif.vif IS '1 / (1 - R squared) of the feature on all others, 1 or more; NULL where undefined or infinite.';
 COMMENT ON COLUMN feature_vif.reason IS 'Why vif is NULL; otherwise NULL.';
 
@@ -942,7 +919,6 @@ CREATE TABLE stage_runs (
     n_recordings INTEGER
 );
 COMMENT ON TABLE stage_runs IS 'Runs of the stages before the classifier whose results are in this database. One row per run. Key: run_id.';
-COMMENT ON COLUMN stage_runs.run_id IS 'Identifier of the run in the tracking store.';
 COMMENT ON COLUMN stage_runs.stage IS 'outlier, imputation or features.';
 COMMENT ON COLUMN stage_runs.files IS 'Digest of names, sizes and times of its files: where unchanged, the next extraction takes its rows over.';
 COMMENT ON COLUMN stage_runs.n_unusable IS 'Recordings without one observed sample (stage imputation); NULL elsewhere.';

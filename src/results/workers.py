@@ -13,7 +13,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Any, TypeVar, cast
 
-from src.isolation import THREAD_VARIABLES, die_with_parent
+from src.isolation import THREAD_VARIABLES, available_cores, die_with_parent
 from src.results.safe_pickle import RejectedRun
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ class Workers:
     """
 
     def __init__(self, number: int | None = None) -> None:
-        self.number = number or _cores()
+        self.number = number or available_cores()
         self._processes: list[subprocess.Popen[bytes]] = []
         self._idle = SimpleQueue[subprocess.Popen[bytes]]()
 
@@ -142,7 +142,3 @@ def attempt(work: Callable[[Path], T], path: Path) -> T | RejectedRun:
         return work(path)
     except RejectedRun as error:
         return error
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

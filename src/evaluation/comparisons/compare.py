@@ -14,8 +14,9 @@ from src.evaluation.comparisons.pairs import against_champion, against_ground_tr
 from src.evaluation.comparisons.power import detectable_difference
 from src.evaluation.comparisons.ranks import critical_differences
 from src.evaluation.comparisons.selection import winners_curse
-from src.evaluation.comparisons.tables import SCHEMA, Table, refusal, table
+from src.evaluation.comparisons.tables import SCHEMA, refusal, table
 from src.evaluation.comparisons.variance import variance_decomposition
+from src.evaluation.curves import Table
 
 Parts = defaultdict[str, list[dict]]
 """Parts of each table, by its name."""

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-Table = dict[str, np.ndarray]
-"""Columns of equal length by name."""
+from src.evaluation.curves import Table
 
 _NUMBER, _COUNT, _FLAG, _TEXT = np.dtype(np.float64), np.dtype(np.int64), np.dtype(bool), np.dtype(object)
 _TEST = {"se": _NUMBER, "lo": _NUMBER, "hi": _NUMBER, "p": _NUMBER, "p_holm": _NUMBER, "p_bh": _NUMBER}

@@ -16,7 +16,6 @@ ORDER BY c.metric, c.featurization, c.factor, c.mean_rank, c.method;
 COMMENT ON VIEW v_critical_differences IS 'One row per metric, feature set, factor and method: its mean rank over the cells of the other factors, for critical-difference diagrams. Descriptive: blocks share subjects.';
 COMMENT ON COLUMN v_critical_differences.metric_display IS 'Name of the metric to show in figures and reports.';
 COMMENT ON COLUMN v_critical_differences.factor IS 'featurization, outlier_method, imputation_method or classifier.';
-COMMENT ON COLUMN v_critical_differences.method IS 'The method (methods.name).';
 COMMENT ON COLUMN v_critical_differences.method_display IS 'Name of the method to show in figures and reports.';
 COMMENT ON COLUMN v_critical_differences.colour IS 'Colour to draw the method with, #rrggbb.';
 COMMENT ON COLUMN v_critical_differences.behind_best IS 'Mean rank minus that of the best method of the factor.';

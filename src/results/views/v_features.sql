@@ -38,7 +38,6 @@ LEFT JOIN closest AS c USING (featurization, outlier_method, imputation_method, 
 LEFT JOIN feature_vif AS i USING (featurization, outlier_method, imputation_method, feature)
 ORDER BY b.featurization, b.outlier_method, b.imputation_method, b.feature;
 COMMENT ON VIEW v_features IS 'One row per feature set, detector, imputer and feature: its values in cases and controls, and what it shares with the others.';
-COMMENT ON COLUMN v_features.feature IS 'Name of the feature, with its unit.';
 COMMENT ON COLUMN v_features.n IS 'Recordings with a value.';
 COMMENT ON COLUMN v_features.n_undefined IS 'Classified recordings without one.';
 COMMENT ON COLUMN v_features.mean_cases IS 'Mean over the recordings of subjects with glaucoma, in the unit of the name.';

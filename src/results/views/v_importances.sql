@@ -10,7 +10,6 @@ ORDER BY r.run_id, i.kind, rank_in_run, i.feature;
 COMMENT ON VIEW v_importances IS 'One row per run, kind of importance and feature: its mean and scatter over the iterations, ranked within the run.';
 COMMENT ON COLUMN v_importances.run_id IS 'The run (runs.run_id).';
 COMMENT ON COLUMN v_importances.kind IS 'model: the classifier''s own, normalised to sum 1. permutation: drop of the left-out AUROC.';
-COMMENT ON COLUMN v_importances.feature IS 'Name of the feature, with its unit.';
 COMMENT ON COLUMN v_importances.lo IS '2.5 percentile over iterations: model instability, no confidence interval.';
 COMMENT ON COLUMN v_importances.hi IS '97.5 percentile over iterations.';
 COMMENT ON COLUMN v_importances.n IS 'Iterations in which it is defined.';

@@ -13,8 +13,6 @@ LEFT JOIN methods AS d ON d.name = e.method
 ORDER BY e.metric, e.featurization, e.factor, d.sort_order;
 COMMENT ON VIEW v_method_effects IS 'One row per metric, feature set, cleaning factor and method: mean over the other factors of the metric with this method minus that with ground truth, with its interval by subject.';
 COMMENT ON COLUMN v_method_effects.metric_display IS 'Name of the metric to show in figures and reports.';
-COMMENT ON COLUMN v_method_effects.factor IS 'outlier_method or imputation_method.';
-COMMENT ON COLUMN v_method_effects.method IS 'The method (methods.name).';
 COMMENT ON COLUMN v_method_effects.method_display IS 'Name of the method to show in figures and reports.';
 COMMENT ON COLUMN v_method_effects.colour IS 'Colour to draw the method with, #rrggbb.';
 COMMENT ON COLUMN v_method_effects.se IS 'Standard error of the effect over samples of subjects.';

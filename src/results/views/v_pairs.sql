@@ -28,7 +28,6 @@ COMMENT ON COLUMN v_pairs.imputation_method_b IS 'Imputer of b.';
 COMMENT ON COLUMN v_pairs.classifier_b IS 'Classifier of b.';
 COMMENT ON COLUMN v_pairs.estimate_a IS 'Out-of-bag estimate of a.';
 COMMENT ON COLUMN v_pairs.estimate_b IS 'Out-of-bag estimate of b.';
-COMMENT ON COLUMN v_pairs.se IS 'Standard error of the difference over samples of subjects.';
 COMMENT ON COLUMN v_pairs.lo IS 'Lower end of the difference''s 95 % sampling interval.';
 COMMENT ON COLUMN v_pairs.hi IS 'Upper end of the difference''s 95 % sampling interval.';
 COMMENT ON COLUMN v_pairs.p IS 'Two-sided p value from subjects, for this pair alone.';
