@@ -39,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
             options.sweep,
             rebuild=options.rebuild,
             dictionary=options.dictionary,
+            smoothed_intervals=options.smoothed_intervals,
         )
     except (ExtractionError, PublishingError, SelectionError, TrackingError, WorkerDiedError) as error:
         print(f"No database was built: {error}", file=sys.stderr)
@@ -82,6 +83,11 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--parquet", type=Path, metavar="DIR", help="also write every table as Parquet there")
     parser.add_argument(
         "--dictionary", type=Path, metavar="FILE", help="the data dictionary (default: beside the database)"
+    )
+    parser.add_argument(
+        "--smoothed-intervals",
+        action="store_true",
+        help="intervals for ici, e50, e90 and emax too: about a minute a run",
     )
     parser.add_argument("--strict", action="store_true", help="exit with 1 if a run was rejected")
     return parser.parse_args(arguments)

@@ -14,6 +14,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from src.evaluation.decision import POPULATION_PREVALENCE
 from src.registry import Registry, load_registry
 from src.results.builder import ResultsWriter, new_results, reopened_results
@@ -27,7 +29,7 @@ from src.results.headlines import write_headlines
 from src.results.previous import Previous, evaluation_code, read_previous
 from src.results.publishing import new_version
 from src.results.run_collection import Collection, Included, collect_runs
-from src.results.run_evaluation import Identity, identify_file
+from src.results.run_evaluation import Identity, evaluate_file, identify_file
 from src.results.safe_pickle import RejectedRun
 from src.results.selection import Exclusion, Selection, rejected_lines, select
 from src.results.stage_collection import StageFacts, collect_stages
@@ -108,6 +110,7 @@ def extract(
     progress: bool = True,
     rebuild: bool = False,
     dictionary: Path | None = None,
+    smoothed_intervals: bool = False,
 ) -> Summary:
     """Build the results database from a store of runs.
 
@@ -129,6 +132,8 @@ def extract(
         Whether to evaluate every run, whatever is there already.
     dictionary : Path, optional
         The data dictionary, an HTML page; beside the database by default.
+    smoothed_intervals : bool
+        Whether the metrics that rest on a smooth calibration curve get intervals too: a minute a run.
 
     Returns
     -------
@@ -146,13 +151,14 @@ def extract(
     started = time.perf_counter()
     registry = load_registry()
     store = open_store(tracking_uri, artifact_root)
-    code = evaluation_code()
-    with new_version(db_path) as draft, Workers() as workers:
+    code = evaluation_code() + (" with smoothed intervals" if smoothed_intervals else "")
+    evaluate = partial(evaluate_file, smoothed_intervals=smoothed_intervals)
+    with _full_disk(db_path), new_version(db_path) as draft, Workers() as workers:
         previous = Previous() if rebuild else read_previous(db_path, code)
         selection = select(store, registry, partial(_identified, previous, workers), cohort, sweep)
         previous = previous.of(selection.cohort_hash, selection.resample_id)
         with _opened(draft, db_path, previous) as writer:
-            collection = collect_runs(store, selection, writer, previous, workers, progress)
+            collection = collect_runs(store, selection, writer, previous, workers, evaluate, progress)
             source = _one_source(collection, selection)
             stages = collect_stages(store, registry, selection.cohort_hash, collection, writer, previous)
             excluded = [*selection.excluded, *collection.excluded, *stages.excluded.values()]
@@ -191,6 +197,16 @@ def extract(
         warnings=[f"runs {a} and {b} have identical predictions" for a, b in twins],
         seconds=time.perf_counter() - started,
     )
+
+
+@contextmanager
+def _full_disk(path: Path) -> Iterator[None]:
+    """Say in one sentence that the database cannot be written."""
+    try:
+        yield
+    except (duckdb.IOException, duckdb.TransactionException) as error:
+        reason = str(error).partition("\n")[0]
+        raise ExtractionError(f"{path} cannot be written ({reason}); is there room on the disk?") from error
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from src.results.bootstrap_pickle import FILE_NAME
 from src.results.builder import ResultsWriter
 from src.results.columns import stacked_by
 from src.results.previous import Previous
-from src.results.run_evaluation import Evaluated, evaluate_file
+from src.results.run_evaluation import Evaluated
 from src.results.run_facts import RunFacts
 from src.results.safe_pickle import RejectedRun
 from src.results.selection import Candidate, Exclusion, Selection, exclusion
@@ -76,6 +77,7 @@ def collect_runs(
     writer: ResultsWriter,
     previous: Previous,
     workers: Workers,
+    evaluate: Callable[[Path], Evaluated],
     progress: bool,
 ) -> Collection:
     """Read, check and write the runs of a selection.
@@ -89,6 +91,8 @@ def collect_runs(
     previous : Previous
         Runs that need not be evaluated again.
     workers : Workers
+    evaluate : callable
+        `src.results.run_evaluation.evaluate_file`, with or without options.
     progress : bool
         Whether to show a progress bar.
 
@@ -96,11 +100,11 @@ def collect_runs(
     -------
     Collection
     """
-    collector = _Collector(store, selection, writer, previous)
+    collector = _Collector(store, selection, writer, previous, evaluate)
     open_ = [left for candidates in selection.finished.values() if (left := collector.settle(candidates))]
     writer.delete_runs(previous.runs.keys() & {candidates[0].run.run_id for candidates, _ in open_})
     bar = tqdm(open_, "evaluating runs", disable=None if progress else True, unit="run")
-    results = workers.map(evaluate_file, [path for _, path in open_])
+    results = workers.map(evaluate, [path for _, path in open_])
     for (candidates, _), result in zip(bar, results, strict=True):
         collector.take(candidates, result)
     collector.finish()
@@ -110,11 +114,19 @@ def collect_runs(
 class _Collector:
     """Goes through the candidates of every combination, newest first, until one can be used."""
 
-    def __init__(self, store: Store, selection: Selection, writer: ResultsWriter, previous: Previous) -> None:
+    def __init__(
+        self,
+        store: Store,
+        selection: Selection,
+        writer: ResultsWriter,
+        previous: Previous,
+        evaluate: Callable[[Path], Evaluated],
+    ) -> None:
         self.store = store
         self.selection = selection
         self.writer = writer
         self.previous = previous
+        self.evaluate = evaluate
         self.collection = Collection()
         self._waiting: dict[str, list[tuple[str, pa.Table]]] = defaultdict(list)
         self._n_waiting = 0
@@ -149,7 +161,7 @@ class _Collector:
             self.collection.reject(candidates[0], str(error))
             if left := self.settle(candidates[1:]):
                 self.writer.delete_runs(self.previous.runs.keys() & {left[0][0].run.run_id})
-                self.take(left[0], attempt(evaluate_file, left[1]))
+                self.take(left[0], attempt(self.evaluate, left[1]))
             return
         for name, rows in result.tables.items():
             self._waiting[name].append((candidates[0].run.run_id, rows))

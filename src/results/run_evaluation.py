@@ -35,8 +35,8 @@ class Identity:
     is_foreign: bool
 
 
-def evaluate_file(path: Path) -> Evaluated:
-    """Read and evaluate a results file.
+def evaluate_file(path: Path, smoothed_intervals: bool = False) -> Evaluated:
+    """Read and evaluate a results file; the second argument as in `src.evaluation.estimators.evaluate_run`.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def evaluate_file(path: Path) -> Evaluated:
         If it cannot be used.
     """
     table = normalise(load(path))
-    tables = {name: arrow_table(columns) for name, columns in run_tables(table).items()}
+    tables = {name: arrow_table(columns) for name, columns in run_tables(table, smoothed_intervals).items()}
     return Evaluated(facts_of(path, table), tables)
 
 

@@ -22,12 +22,14 @@ TOLERANCE = {False: 1e-6, True: 1e-4}
 """Largest difference of a stored value from the recomputed one; True: file of another program."""
 
 
-def run_tables(table: BootstrapTable) -> dict[str, Table]:
+def run_tables(table: BootstrapTable, smoothed_intervals: bool = False) -> dict[str, Table]:
     """Compute everything the database holds about one run's predictions.
 
     Parameters
     ----------
     table : BootstrapTable
+    smoothed_intervals : bool
+        As in `src.evaluation.estimators.evaluate_run`.
 
     Returns
     -------
@@ -45,7 +47,7 @@ def run_tables(table: BootstrapTable) -> dict[str, Table]:
         raise RejectedRun("the iterations left out recordings of one class only")
     counts = _counts(table)
     try:
-        run = evaluate_run(table.y, table.p_all, counts, table.p_apparent, table.groups)
+        run = evaluate_run(table.y, table.p_all, counts, table.p_apparent, table.groups, smoothed_intervals)
         _check_stored(table, run.iterations)
         tables = all_curves(table.y, table.p_all, counts, table.p_apparent, evaluated=run)
     except (EvaluationError, IntervalError) as error:

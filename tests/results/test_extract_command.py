@@ -1,4 +1,6 @@
 import os
+import re
+import resource
 import runpy
 import signal
 import subprocess
@@ -115,6 +117,33 @@ def test_what_is_no_store_is_one_sentence(main, tmp_path):
     status, _, errors = main("--artifact-root", str(tmp_path / "nowhere"))
     assert (status, errors.count("\n")) == (2, 1)
     assert "nowhere" in errors
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(store, tmp_path):
+    folder = tmp_path / "small"
+    folder.mkdir()
+    limits = (400_000, 400_000)  # no file may grow beyond, as on a full disk
+    result = subprocess.run(
+        command(store, folder / "a.db"),
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits),
+    )
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert re.search(r"No database was built: .*a\.db cannot be written \(.*\); is there room", result.stderr)
+    assert [path.name for path in folder.iterdir() if not path.name.endswith(".lock")] == []
+
+
+def test_intervals_of_the_smoothed_metrics_come_on_request(store, main, tmp_path):
+    sql = "SELECT count(sampling_lo) AS n FROM metric_estimates WHERE metric IN ('ici', 'e50', 'e90', 'emax')"
+    assert main()[0] == 0
+    with open_results(tmp_path / "a.db") as results:
+        assert results.query(sql)["n"][0] == 0
+    status, output, _ = main("--smoothed-intervals")
+    assert status == 0 and "evaluated: 3 runs, taken over: 0" in output
+    with open_results(tmp_path / "a.db") as results:
+        assert results.query(sql)["n"][0] > 0
+    assert "evaluated: 0 runs, taken over: 3" in main("--smoothed-intervals")[1]
 
 
 def test_killed_at_any_moment_the_same_command_completes(store, tmp_path):
