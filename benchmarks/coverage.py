@@ -20,6 +20,7 @@ from sklearn.tree import DecisionTreeClassifier
 from tqdm import tqdm
 
 from benchmarks import Row, at_most, within
+from src.classifiers.logistic_regression import ridge
 from src.evaluation.auc import auroc as auroc_of
 from src.evaluation.estimators import COVERAGE_CHECKED, Estimate, evaluate_run
 from src.evaluation.metrics import brier
@@ -85,22 +86,11 @@ def fit_all(X: np.ndarray, y: np.ndarray, weight: np.ndarray, C: float = 1.0) ->
     """
     w = weight.astype(np.float64)
     n = w.sum(axis=1, keepdims=True)
-    spread = w @ X**2 / n - (w @ X / n) ** 2
-    penalty = np.hstack([np.zeros_like(n), spread / C])
-    design = np.column_stack([np.ones(len(X)), X])
-    products = (design[:, :, None] * design[:, None, :]).reshape(len(X), -1)
-    beta = np.zeros(penalty.shape)
-    beta[:, 0] = logit((w @ y) / n[:, 0])
-    for _ in range(50):
-        p = expit(beta @ design.T)
-        gradient = (w * (y - p)) @ design - penalty * beta
-        hessian = ((w * p * (1 - p)) @ products).reshape(len(w), *2 * penalty.shape[1:])
-        hessian += penalty[:, :, None] * np.eye(penalty.shape[1])
-        step = np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0]
-        beta += step
-        if np.sqrt((step * gradient).sum(axis=1)).max() < 1e-8:
-            return Linear(beta[:, 0], beta[:, 1:])
-    raise ArithmeticError("the logistic models of a sample do not converge")
+    mean = w @ X / n
+    spread = np.sqrt(w @ X**2 / n - mean**2)
+    beta = ridge((X - mean[:, None]) / spread[:, None], y, w, C)
+    coefficients = beta[:, 1:] / spread
+    return Linear(beta[:, 0] - (coefficients * mean).sum(axis=1), coefficients)
 
 
 def population(models: Linear, auroc: float) -> dict[str, np.ndarray]:

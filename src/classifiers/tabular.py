@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -92,6 +92,74 @@ class TabularClassifier(ClassifierMixin, BaseEstimator, ABC):
         tags.input_tags.allow_nan = True
         tags.classifier_tags.multi_class = False
         return tags
+
+
+class BatchedTabularClassifier(TabularClassifier):
+    """One that can also be fitted on many resamples of the same rows at once.
+
+    A subclass writes `_fit_filled_resamples`. What it gives for a resample must not depend on the others.
+    """
+
+    resamples_at_once = 100
+    """Resamples that are best handed over together."""
+
+    def fit_resamples(
+        self, X: np.ndarray, y: np.ndarray, counts: np.ndarray, random_states: np.ndarray
+    ) -> list[Self]:
+        """Fit a copy on each resample, as `fit` on its rows, repeated as often as drawn, would.
+
+        Parameters
+        ----------
+        X : ndarray, shape (n, k)
+            Features; NaN where undefined.
+        y : ndarray, shape (n,)
+            Two classes.
+        counts : ndarray of int, shape (b, n)
+            How often each resample drew each row; both classes are in every one.
+        random_states : ndarray of int, shape (b,)
+            The random state of each copy.
+
+        Returns
+        -------
+        list of b fitted classifiers
+        """
+        X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
+        classes, positive = np.unique(y, return_inverse=True)
+        medians = resampled_medians(X, counts)
+        models = [clone(self).set_params(random_state=state) for state in random_states.tolist()]
+        for model, values in zip(models, medians, strict=True):
+            model.classes_, model.medians_, model.n_features_in_ = classes, values, X.shape[1]
+        filled = np.where(np.isnan(X), medians[:, None, :], X)
+        self._fit_filled_resamples(models, filled, positive, counts.astype(np.float64))
+        return models
+
+    @abstractmethod
+    def _fit_filled_resamples(
+        self, models: list[Self], X: np.ndarray, positive: np.ndarray, weight: np.ndarray
+    ) -> None:
+        """Fit each model on its finite features, X (b, n, k), with labels 0/1 (n,) and weights (b, n)."""
+
+
+def resampled_medians(X: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return `column_medians` of each resample's rows, shape (b, k).
+
+    Parameters
+    ----------
+    X : ndarray, shape (n, k)
+        NaN where undefined.
+    counts : ndarray of int, shape (b, n)
+        How often each resample drew each row.
+    """
+    medians = np.zeros((len(counts), X.shape[1]))
+    for median, values in zip(medians.T, X.T, strict=True):
+        rows = np.argsort(values)[: np.count_nonzero(~np.isnan(values))]  # NaNs are last
+        if not rows.size:
+            continue
+        ranks = np.cumsum(counts[:, rows], axis=1, dtype=np.int64)
+        n = ranks[:, -1:]
+        lower, upper = (values[rows[(ranks > place).argmax(axis=1)]] for place in ((n - 1) // 2, n // 2))
+        median[:] = np.where(n[:, 0] > 0, (lower + upper) / 2, 0.0)
+    return medians
 
 
 def column_medians(X: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -64,18 +65,32 @@ class Fits:
             If the classifier fails or breaks its contract; the iteration is named.
         """
         part = self.room(len(states))
-        for row, state in enumerate(states.tolist()):
+        models = self._fitted(first, states)
+        for row in range(len(states)):
             try:
-                self._one(first + row, state, Part(*(array[row] for array in part)))
+                self._one(first + row, next(models), Part(*(array[row] for array in part)))
             except Exception as error:
                 failed = "" if isinstance(error, _Broken) else f"failed: {type(error).__name__}: "
                 raise EvaluationError(f"{self._name(first + row)} {failed}{error}") from error
         return part
 
-    def _one(self, b: int, state: int, result: Part) -> None:
-        """Do fit b and put what it gives into one row of each result."""
-        rows = train_rows(self.counts[b])
-        model = clone(self.classifier).set_params(random_state=state).fit(self.X[rows], self.y[rows])
+    @property
+    def at_once(self) -> int:
+        """Fits that the classifier does best at once; 0 for one that is fitted one by one."""
+        return self.classifier.resamples_at_once if hasattr(self.classifier, "fit_resamples") else 0
+
+    def _fitted(self, first: int, states: np.ndarray) -> Iterator[Any]:
+        """Yield the fitted classifiers, fitted together where the classifier can."""
+        counts = self.counts[first : first + len(states)]
+        if self.at_once:
+            yield from self.classifier.fit_resamples(self.X, self.y, counts, states)
+            return
+        for drawn, state in zip(counts, states.tolist(), strict=True):
+            rows = train_rows(drawn)
+            yield clone(self.classifier).set_params(random_state=state).fit(self.X[rows], self.y[rows])
+
+    def _one(self, b: int, model: Any, result: Part) -> None:
+        """Put what model b gives into one row of each result."""
         p = model.predict_proba(self.X)[:, 1]
         strange = ~((p >= 0) & (p <= 1))
         if strange.any():

@@ -125,7 +125,8 @@ def bootstrap(
 
     Iteration b clones the classifier, gives it the random state that belongs to (`seed`, b), fits it on the
     rows of its resample (repeated as often as drawn) and predicts all rows. Beside that it asks the model for
-    its `feature_importances_`, if it has any, and every few iterations measures permutation importances. The
+    its `feature_importances_`, if it has any, and every few iterations measures permutation importances. A
+    classifier with `fit_resamples` (`src.classifiers.tabular`) is given many resamples at once instead. The
     result does not depend on `n_jobs`, the predictions not on `permutation_every`.
 
     Parameters
@@ -227,7 +228,8 @@ def _check_numbers(n_jobs: int, permutation_every: int) -> None:
 
 def _run(fits: Fits, states: np.ndarray, n_jobs: int, start_method: str | None) -> Iterator[tuple[int, Part]]:
     """Yield (first iteration, results) of every chunk, in any order."""
-    chunks = [(first, states[first : first + CHUNK]) for first in range(0, len(fits), CHUNK)]
+    size = fits.at_once or CHUNK
+    chunks = [(first, states[first : first + size]) for first in range(0, len(fits), size)]
     if n_jobs == 1:
         with threadpool_limits(1):
             for first, part in chunks:
@@ -253,8 +255,8 @@ def _run_in_processes(
             done += 1
     except BrokenProcessPool as error:
         raise EvaluationError(
-            f"a worker process died after {done} of {len(chunks)} chunks of {CHUNK} iterations (killed, or "
-            "out of memory): free memory or run with fewer workers"
+            f"a worker process died after {done} of {len(chunks)} chunks of iterations (killed, or out of "
+            "memory): free memory or run with fewer workers"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)

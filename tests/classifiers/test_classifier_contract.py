@@ -9,6 +9,8 @@ import yaml
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
+from src.evaluation.resampling import inbag_counts, train_rows
+
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "classifier").glob("*.yaml"))
 
 
@@ -138,3 +140,37 @@ def test_importances_do_not_depend_on_units_and_are_zero_for_what_never_varies(c
 def test_a_model_of_nothing_has_no_importances(classifier):
     y = toy()[1]
     assert np.isnan(clone(classifier).fit(np.full((y.size, 2), np.nan), y).feature_importances_).all()
+
+
+def resampled(n=60, n_resamples=7):
+    """Rows with missing features, one constant and one never known, and how often resamples drew them."""
+    X, y = toy(n=n, k=6)
+    rng = np.random.default_rng(1)
+    X[rng.random(X.shape) < 0.1] = np.nan
+    X[:, 4], X[:, 5] = 0.1, np.nan
+    return X, y, inbag_counts(y, [str(i) for i in range(n)], n_resamples, seed=2)
+
+
+def test_fitted_together_is_fitted_alone(classifier):
+    if not hasattr(classifier, "fit_resamples"):
+        pytest.skip("it is fitted on one sample at a time")
+    X, y, counts = resampled()
+    states = np.arange(len(counts))
+    together = classifier.fit_resamples(X, y, counts, states)
+    for model, drawn, state in zip(together, counts, states.tolist(), strict=True):
+        rows = train_rows(drawn)
+        alone = clone(classifier).set_params(random_state=state).fit(X[rows], y[rows])
+        np.testing.assert_allclose(model.predict_proba(X), alone.predict_proba(X), atol=1e-6)
+        np.testing.assert_allclose(model.feature_importances_, alone.feature_importances_, atol=1e-5)
+        assert model.random_state == state and model.medians_.tolist() == alone.medians_.tolist()
+
+
+def test_what_is_fitted_together_does_not_depend_on_the_company(classifier):
+    if not hasattr(classifier, "fit_resamples"):
+        pytest.skip("it is fitted on one sample at a time")
+    X, y, counts = resampled()
+    states = np.arange(len(counts))
+    seven = classifier.fit_resamples(X, y, counts, states)
+    two = classifier.fit_resamples(X, y, counts[3:5], states[3:5])
+    for one, other in zip(seven[3:5], two, strict=True):
+        np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))

@@ -1,6 +1,7 @@
 """Each classifier against the library it stands on."""
 
 import numpy as np
+import pytest
 from catboost import CatBoostClassifier
 from sklearn.linear_model import LogisticRegression as SklearnLogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -8,8 +9,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from xgboost import XGBClassifier
 
+from src.classifiers import logistic_regression
 from src.classifiers.catboost import CatBoost
-from src.classifiers.logistic_regression import LogisticRegression
+from src.classifiers.logistic_regression import LogisticRegression, ridge
 from src.classifiers.tabular import column_medians
 from src.classifiers.xgboost import XGBoost
 
@@ -22,6 +24,33 @@ def test_logistic_regression_is_the_penalised_optimum_on_standardised_features()
     oracle = make_pipeline(StandardScaler(), SklearnLogisticRegression(C=0.5, tol=1e-10, max_iter=5000))
     expected = oracle.fit(X, Y).predict_proba(X)
     np.testing.assert_allclose(LogisticRegression(C=0.5).fit(X, Y).predict_proba(X), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("C", [1e-3, 1.0, 1e3, 1e6])
+@pytest.mark.parametrize("effect", [0.0, 1.0, 40.0])
+def test_many_ridges_at_once_are_scikit_learns_also_where_the_classes_are_apart(C, effect):
+    rng = np.random.default_rng(1)
+    weight = rng.poisson(1.0, (5, 90)).astype(float)
+    weight[:, :8] += 1  # both classes in every sample
+    Z = rng.normal(size=(5, 90, 3)) + effect * Y[:, None]
+    found = ridge(Z, Y, weight, C)
+    for z, w, beta in zip(Z, weight, found, strict=True):
+        oracle = SklearnLogisticRegression(C=C, solver="newton-cholesky", tol=1e-12, max_iter=1000)
+        oracle.fit(z, Y, sample_weight=w)
+        theirs = np.array([oracle.intercept_[0], *oracle.coef_[0]])
+        assert loss(beta, z, w, C) <= loss(theirs, z, w, C) * (1 + 1e-9) + 1e-12
+        np.testing.assert_allclose(beta, theirs, rtol=1e-4, atol=1e-7)  # they stop a little early
+
+
+def loss(beta, z, w, C):
+    score = beta[0] + z @ beta[1:]
+    return w @ (np.logaddexp(0, score) - Y * score) + (beta[1:] ** 2).sum() / (2 * C)
+
+
+def test_a_ridge_that_does_not_get_there_says_so(monkeypatch):
+    monkeypatch.setattr(logistic_regression, "_STEPS", 2)
+    with pytest.raises(ArithmeticError, match=r"does not converge in 2 steps: is C = 1e\+06 too large"):
+        ridge(X[None] / X.std(axis=0), Y, np.ones((1, 90)), 1e6)
 
 
 def test_logistic_regression_does_not_depend_on_the_unit_of_a_feature():
