@@ -17,8 +17,9 @@ class SpeedMAD:
     lost samples left out. A sample is an artefact where that exceeds the recording's own
     median + `n_mads` * MAD (their section 'Dilation speed outliers and edge artifacts'); the MAD is their
     plain one, not scaled to an SD, and at least `smallest_mad` per sample interval. Samples beside a gap,
-    flagged or lost, are artefacts too, as eyelids spoil more than the speed shows. Unlike in their program
-    gaps of any length have edges, at the ends of the recording too.
+    flagged or lost, are artefacts too, as eyelids spoil more than the speed shows. Unlike in their program,
+    the padding counts from the gap and not from the last good sample (at 30 Hz one sample less), and gaps of
+    any length have edges, at the ends of the recording too.
 
     The rule sees edges. The flat middle of a step or of a held value is left alone, and where more than
     about half of the samples are jitter, that is what counts as usual.
