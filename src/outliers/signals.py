@@ -145,6 +145,36 @@ def _normal_share(within_sd: float) -> float:
     return float(2 * ndtr(within_sd) - 1)
 
 
+def measured(pupil: np.ndarray) -> np.ndarray:
+    """Return the signal, same shape, NaN where no pupil was measured: not finite, or not above 0."""
+    return np.where(np.isfinite(pupil) & (pupil > 0), pupil, np.nan)
+
+
+def smallest_mad(pupil: np.ndarray) -> np.ndarray:
+    """Return the smallest median absolute deviation to be believed in each recording.
+
+    Where more than half of the samples compared are equal (held, or measured in coarse steps) the median
+    absolute deviation is 0, and everything else would be an outlier. It is at least `NOISE_FLOOR` of the
+    recording's median size, and half a step: a deviation of 0 steps stands for up to that.
+
+    Parameters
+    ----------
+    pupil : ndarray, shape (n, T)
+        Signal in any unit of size, NaN where lost.
+
+    Returns
+    -------
+    ndarray, shape (n, 1)
+        In the signal's unit; 0 where nothing is measured.
+    """
+    return np.array([_smallest_mad(row[np.isfinite(row)]) for row in pupil])[:, None]
+
+
+def _smallest_mad(sizes: np.ndarray) -> float:
+    """Return one recording's smallest deviation to be believed, from its measured sizes."""
+    return float(np.median(sizes)) * max(NOISE_FLOOR, _resolution(sizes) / 2) if len(sizes) else 0.0
+
+
 def fill_lost(pupil: np.ndarray) -> np.ndarray:
     """Return the signal (n, T), what is not finite filled linearly; 0 where nothing is finite."""
     return _fill(np.array(pupil, dtype=float), np.isfinite(pupil), empty=0.0)
@@ -206,7 +236,7 @@ def sample_windows(traces: Traces, window: int) -> np.ndarray:
 
 def _bends(pupil: np.ndarray) -> np.ndarray:
     """Return |second difference| as a share of the size (n, T); NaN where it tells nothing about noise."""
-    triplets = sliding_window_view(np.where(np.isfinite(pupil) & (pupil > 0), pupil, np.nan), 3, axis=1)
+    triplets = sliding_window_view(measured(pupil), 3, axis=1)
     bends = np.abs(triplets @ [1.0, -2.0, 1.0]) / triplets.mean(axis=-1)
     for bend, row in zip(bends, pupil[:, 1:-1], strict=True):
         straight = bend < _STRAIGHT

@@ -33,6 +33,28 @@ def cohort():
     return replace(made, pupil=pupil)
 
 
+@pytest.fixture(scope="module", params=[300, 1981, 2500])
+def shares(request):
+    """Recordings of another length too, with artefacts on none, 5 %, 38 % and all of their samples.
+
+    Two of each, in this order, and two lost altogether. An artefact is an eyelid, eight samples long, four of
+    them lost; where everything is spoilt, nothing of the pupil is left.
+    """
+    length, rng = request.param, np.random.default_rng(34)
+    made = generate(n_recordings=10, n_controls=5, n_glaucoma=3, artefact_load=0.0, seed=33)
+    pupil = np.concatenate([made.pupil, made.pupil[:, ::-1]], axis=1)[:, :length]
+    mask = np.zeros(pupil.shape, dtype=bool)
+    for row, share in zip((2, 3, 4, 5), (0.05, 0.05, 0.38, 0.38), strict=True):
+        blocks = rng.choice(length // 8, round(share * length / 8), replace=False)
+        at = (8 * blocks[:, None] + np.arange(8)).ravel()
+        pupil[row, at] *= np.tile([0.7, 0.2, *[np.nan] * 4, 0.3, 0.6], len(blocks))
+        mask[row, at] = True
+    pupil[6:8], pupil[8:] = rng.uniform(0, 8, (2, length)), np.nan
+    mask[6:] = True
+    types = {"truth_mask": mask, "truth_pupil": None, "artefact_type": None}
+    return replace(made, time=np.arange(length) / 30, pupil=pupil, **types)
+
+
 def given(method, cohort):
     blind = cohort.blind()
     return blind if method.needs_truth else blind.without_truth()
@@ -50,6 +72,18 @@ def test_flags_are_boolean_one_per_sample_and_repeat(path, cohort):
     assert not flags.all()
     again = build(path).fit(given(method, cohort)).detect(given(method, cohort))
     np.testing.assert_array_equal(flags, again)
+
+
+@every_detector
+def test_any_share_of_artefacts_in_recordings_of_any_length(path, shares):
+    method = build(path)
+    flags = method.fit(given(method, shares)).detect(given(method, shares))
+    assert flags.dtype == bool
+    assert flags.shape == shares.pupil.shape
+    assert flags[:2].mean() <= 0.02
+    for row in (2, 3, 4, 5):
+        truth = shares.truth_mask[row]
+        assert flags[row, truth].mean() > flags[row, ~truth].mean()
 
 
 @every_detector
