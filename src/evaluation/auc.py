@@ -181,7 +181,7 @@ def tpauc_norm(
     """Return `tpauc` divided by its largest value (1 - sens_min)(1 - spec_min), in [0, 1]."""
     rows = as_rows(y, p, weight, score=True)
     area = rows.once(_tpauc, sens_min, spec_min)
-    return rows.result(area / ((1 - sens_min) * (1 - spec_min)))
+    return rows.result(np.minimum(area / ((1 - sens_min) * (1 - spec_min)), 1))
 
 
 def auroc_delong_lo(y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None = None) -> np.ndarray:

@@ -150,7 +150,7 @@ def mcc(
     c = rows.once(_counts, threshold)
     margins = [np.sqrt(a + b) for a, b in ((c.tp, c.fp), (c.tp, c.fn), (c.tn, c.fp), (c.tn, c.fn))]
     product = margins[0] * margins[1] * margins[2] * margins[3]
-    return rows.result(ratio(c.tp * c.tn - c.fp * c.fn, product))
+    return rows.result(np.clip(ratio(c.tp * c.tn - c.fp * c.fn, product), -1, 1))
 
 
 def ppv_adj(

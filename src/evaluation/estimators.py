@@ -18,6 +18,7 @@ from src.evaluation.corrections import b632, b632plus, no_information_brier, opt
 from src.evaluation.influence import delong_influence, influence_se, model_scatter, oob_influence
 from src.evaluation.intervals import (
     MIN_DEFINED,
+    ROUNDING,
     Interval,
     auroc_delong,
     auroc_logit,
@@ -367,7 +368,7 @@ def _pooled(run: _Run, smoothed_intervals: bool) -> list[Estimate]:
             interval = percentile(value, draws[metric.name], "subject bootstrap")
         else:
             interval = no_interval("computed on request")
-        rows.append(_estimate(metric, "oob_pooled", value, int(seen.sum()), interval, reason=note))
+        rows.append(_estimate(metric, "oob_pooled", value, int(seen.sum()), interval, note=note))
     return rows
 
 
@@ -389,7 +390,7 @@ def _apparent(run: _Run) -> list[Estimate]:
         reason = "there are no predictions of a model fitted on everybody"
         return [_estimate(metric, "apparent", _NAN, 0, reason=reason) for metric in METRICS]
     values = all_metrics(run.y, run.p_apparent)
-    optimistic = no_interval("no interval: scored on the recordings it was fitted on")
+    optimistic = no_interval("none, scored on the recordings it was fitted on")
     return [_estimate(m, "apparent", float(values[m.name]), run.y.size, optimistic) for m in METRICS]
 
 
@@ -418,9 +419,10 @@ def _corrected(metric: Metric, run: _Run, apparent: Estimate, saturated: bool) -
     if reason:
         return _estimate(metric, "optimism_corrected", _NAN, int(defined.sum()), reason=reason)
     value = apparent.estimate - float(too_good[defined].mean())
-    if not metric.domain[0] <= value <= metric.domain[1]:
+    if not metric.domain[0] - ROUNDING <= value <= metric.domain[1] + ROUNDING:
         outside = f"the corrected value {value:.4g} is none that the metric can have"
         return _estimate(metric, "optimism_corrected", _NAN, int(defined.sum()), reason=outside)
+    value = float(np.clip(value, *metric.domain))
     if saturated:
         interval = no_interval("the apparent performance is saturated, the width would be 0")
     else:
@@ -465,7 +467,7 @@ def _mixture(
         parts = [row for row in (apparent, oob) if np.isnan(row.estimate)]
         reason = "; ".join(f"{row.estimator}: {row.reason}" for row in parts)
         return _estimate(metric, estimator, _NAN, 0, reason=reason)
-    nothing = no_interval("no interval is defined for this estimator")
+    nothing = no_interval("none is defined for this estimator")
     return _estimate(metric, estimator, value, apparent.n_defined, nothing)
 
 
@@ -482,13 +484,15 @@ def _estimate(
     *,
     median: float = _NAN,
     reason: str = "",
+    note: str = "",
 ) -> Estimate:
-    """Put a row together; its reason collects everything that is missing in it."""
+    """Put a row together; its reason collects everything that is missing in it, after a note."""
     if np.isnan(value) and not reason:
         reason = f"undefined: {metric.undefined}"
     if np.isnan(value):
         sampling = scatter = _NONE
     reasons = [
+        note,
         reason,
         sampling.reason and f"sampling: {sampling.reason}",
         scatter.reason and f"refit: {scatter.reason}",

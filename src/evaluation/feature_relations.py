@@ -18,6 +18,8 @@ _EXACT = (
     1e-8  # what is smaller than this beside the largest is rounding: singular values, parts of a direction
 )
 
+_LARGEST = 1e100  # the squares of larger ones overflow
+
 CONSTANT = "constant"
 DEPENDENT = "follows exactly from the other features"
 TOO_FEW = f"fewer than {MIN_ROWS} recordings have all features"
@@ -113,6 +115,12 @@ def _check(values: np.ndarray, names: Sequence[str]) -> np.ndarray:
     if np.isinf(table).any():
         name = names[int(np.isinf(table).any(axis=0).argmax())]
         raise EvaluationError(f"feature {name} has an infinite value; expected finite values, or NaN")
+    largest = np.nan_to_num(np.abs(table)).max(axis=0, initial=0)
+    if (largest > _LARGEST).any():
+        b = int(largest.argmax())
+        raise EvaluationError(
+            f"feature {names[b]} has a value of {largest[b]:.3g}; expected at most {_LARGEST:g}"
+        )
     return table
 
 

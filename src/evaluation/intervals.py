@@ -17,7 +17,9 @@ MIN_DEFINED = 0.9
 
 N_DRAWS = 1000  # subject-level bootstrap: the Monte Carlo error of a limit is 0.08 of the standard error
 BOOTSTRAP_SEED = 20230114
-_ROUNDING = 1e-9
+ROUNDING = 1e-9
+"""What a value may be outside its limits by."""
+
 _STORED = 1e-5  # predictions are stored in float32; what differs by less does not differ
 
 
@@ -69,7 +71,7 @@ def containing(estimate: float, lo: float, hi: float, method: str) -> Interval:
     IntervalError
         If it does not.
     """
-    if not lo - _ROUNDING <= estimate <= hi + _ROUNDING:
+    if not lo - ROUNDING <= estimate <= hi + ROUNDING:
         raise IntervalError(f"the {method} interval [{lo}, {hi}] does not contain its estimate {estimate}")
     return Interval(min(lo, estimate), max(hi, estimate), method)
 
@@ -168,7 +170,7 @@ def percentile(estimate: float, draws: np.ndarray, method: str) -> Interval:
     if np.ptp(defined) < 1e-12:
         return no_interval("every draw of subjects gives the same value")
     lo, hi = percentiles(defined)
-    if not lo - _ROUNDING <= estimate <= hi + _ROUNDING:
+    if not lo - ROUNDING <= estimate <= hi + ROUNDING:
         return no_interval("the percentiles of the draws of subjects leave the estimate out")
     return containing(estimate, float(lo), float(hi), method)
 
@@ -197,7 +199,7 @@ def location_shifted(
     lo, hi = percentiles(on_resamples)
     if hi - lo < _STORED:
         return no_interval("every model has the same value on its resample, to stored precision")
-    if not lo - _ROUNDING <= apparent <= hi + _ROUNDING:
+    if not lo - ROUNDING <= apparent <= hi + ROUNDING:
         return no_interval("the models' values on their resamples leave the apparent value out")
     shift = apparent - estimate
     lower, upper = max(domain[0], float(lo) - shift), min(domain[1], float(hi) - shift)
@@ -218,6 +220,6 @@ def refit(values: np.ndarray) -> Interval:
     defined = values[np.isfinite(values)]
     lo, hi = percentiles(defined)
     mean = float(defined.mean())
-    if not lo - _ROUNDING <= mean <= hi + _ROUNDING:
+    if not lo - ROUNDING <= mean <= hi + ROUNDING:
         return no_interval("the mean lies outside the iterations' percentiles: a few of them dominate it")
     return containing(mean, float(lo), float(hi), "percentiles of the iterations")

@@ -50,10 +50,17 @@ def _errors(rows: Rows) -> np.ndarray:
     return ((rows.p >= 0.5) != (rows.y == 1)).astype(np.float64)
 
 
+_MOST = 10_000_000  # a table of the harmonic numbers up to there is made
+
+
 def _aurc(rows: Rows) -> np.ndarray:
     if (rows.w != np.floor(rows.w)).any():
         raise EvaluationError(
             "aurc needs whole numbers as weights: they say how often a prediction stands in the order"
+        )
+    if rows.n.max(initial=0) > _MOST:
+        raise EvaluationError(
+            f"aurc takes weights that add up to at most {_MOST:.0e}; found {rows.n.max():.3g}"
         )
     wrong = rows.unweighted(_errors_in_order)
     w = reordered(rows.w, rows.unweighted(_confident_first))

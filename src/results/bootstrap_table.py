@@ -15,7 +15,7 @@ from src.results.safe_pickle import RejectedRun
 FACTORS = tuple(registry.FACTORS.values())
 IMPORTANCES = {"model": "feature_importance", "permutation": "permutation_importance"}
 """Kind of importance -> key in the file."""
-MAX_CELLS = 20_000_000
+MAX_CELLS, MAX_ITERATIONS = 20_000_000, 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +117,8 @@ def normalise(results: Mapping[str, Any]) -> BootstrapTable:
     n = _n_recordings(results, tested, trained)
     y = _outcomes(results, tested, n)
     shape = (tested.n_iterations, n)
+    if tested.n_iterations * n > MAX_CELLS:
+        raise RejectedRun(f"{tested.n_iterations} iterations of {n} recordings; at most {MAX_CELLS} in all")
     cells = np.ravel_multi_index((tested.iteration, tested.recording), shape)
     left_out = np.zeros(shape, dtype=bool)
     left_out.ravel()[cells] = True
@@ -158,7 +160,7 @@ def _tested(results: Mapping[str, Any]) -> _Tested:
 
 def _entries(results: Mapping[str, Any], key: str) -> list[Any]:
     entries = results.get(key)
-    if isinstance(entries, np.ndarray) and entries.ndim > 1:
+    if isinstance(entries, np.ndarray) and entries.ndim > 1 and len(entries) <= MAX_ITERATIONS:
         entries = list(entries)
     if not isinstance(entries, list) or not entries:
         raise RejectedRun(f"{key} is missing or is no list with one array per iteration")
@@ -325,6 +327,8 @@ def _inbag(
         counts = drawn
     if counts is None:
         return None
+    if not np.isfinite(counts).all() or (counts != np.floor(counts)).any():
+        raise RejectedRun("inbag_counts has values that are no whole numbers")
     if ((counts > 0) & left_out).any():
         b = int(np.argmax(((counts > 0) & left_out).any(axis=1)))
         raise RejectedRun(f"iteration {b} tests recordings it was trained on")
@@ -346,7 +350,9 @@ def _stored(results: Mapping[str, Any], key: str, n_iterations: int) -> np.ndarr
 
 
 def _features(results: Mapping[str, Any]) -> tuple[str, ...]:
-    names = results.get("features") or []
+    names = results.get("features")
+    if names is None:
+        return ()
     if not isinstance(names, list) or not all(_is_code(name) for name in names):
         raise RejectedRun("features is not a list of short texts")
     if len(set(names)) != len(names):

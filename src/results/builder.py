@@ -64,14 +64,12 @@ class ResultsWriter:
             )
         if not len(rows):
             return
+        names = [name for name in columns if name in rows.column_names]
+        values = ", ".join(f'"{name}"::{columns[name]}' for name in names)
+        into = ", ".join(f'"{name}"' for name in names)
         self.connection.register("incoming", rows)
-        try:
-            names = [name for name in columns if name in rows.column_names]
-            values = ", ".join(f'"{name}"::{columns[name]}' for name in names)
-            into = ", ".join(f'"{name}"' for name in names)
-            self.connection.execute(f"INSERT INTO {table} ({into}) SELECT {values} FROM incoming")
-        finally:
-            self.connection.unregister("incoming")
+        self.connection.execute(f"INSERT INTO {table} ({into}) SELECT {values} FROM incoming")
+        self.connection.unregister("incoming")
 
     def commit(self) -> None:
         """Put what was written so far on the disk, out of memory."""

@@ -39,8 +39,8 @@ def with_constant(table: pa.Table, name: str, value: str) -> pa.Table:
 
 
 def stacked(tables: Iterable[pa.Table]) -> pa.Table:
-    """Put tables with the same columns below each other."""
-    return pa.concat_tables(tables).unify_dictionaries()
+    """Put tables below each other; what one of them lacks is null there."""
+    return pa.concat_tables(tables, promote_options="default").unify_dictionaries()
 
 
 def stacked_by(name: str, tables: Sequence[tuple[str, pa.Table]]) -> pa.Table:

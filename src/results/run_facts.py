@@ -52,7 +52,6 @@ def facts_of(path: Path, table: BootstrapTable) -> RunFacts:
     """Describe a file that was read as this table."""
     state, told = path.stat(), table.details
     versions, seed = told.get("versions"), told.get("seed")
-    seconds = told.get("fit_seconds")
     return RunFacts(
         file_bytes=state.st_size,
         modified_ns=state.st_mtime_ns,
@@ -66,13 +65,13 @@ def facts_of(path: Path, table: BootstrapTable) -> RunFacts:
         n_cases=int(table.y.sum()),
         n_controls=int((1 - table.y).sum()),
         is_foreign=table.foreign,
-        source=str(told["source"])[:100] if told.get("source") else None,
+        source=_source(told.get("source")),
         unit=_text(told, "unit"),
-        seed=seed if isinstance(seed, int) and abs(seed) < 2**63 else None,
+        seed=seed if type(seed) is int and abs(seed) < 2**63 else None,
         fit_on=_text(told, "fit_on"),
         code_commit=_text(told, "code_commit"),
-        fit_seconds=seconds if isinstance(seconds, float) else None,
-        package_versions=json.dumps(versions) if isinstance(versions, dict) else None,
+        fit_seconds=_seconds(told.get("fit_seconds")),
+        package_versions=_versions(versions),
     )
 
 
@@ -80,6 +79,22 @@ def file_digest(path: Path) -> str:
     """Digest of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _source(told: Any) -> str | None:
+    """The source as told, where something is: whatever it is, it is compared with those there are."""
+    return str(told)[:100].encode("utf-8", "replace").decode() if told is not None and str(told) else None
+
+
+def _seconds(told: Any) -> float | None:
+    return float(told) if isinstance(told, int | float) and 0 <= told < 1e12 else None
+
+
+def _versions(told: Any) -> str | None:
+    """Versions of packages as JSON; None if they are anything but texts by name."""
+    if not isinstance(told, dict) or not all(isinstance(version, str) for version in told.values()):
+        return None
+    return json.dumps(told)
 
 
 def _text(told: Mapping[str, Any], name: str) -> str | None:

@@ -18,7 +18,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-MAX_BYTES = 512 * 2**20
+MAX_BYTES = 128 * 2**20  # 7 million cells of iterations and recordings
+MAX_CONTAINERS = 5_000_000
 MAX_VALUES = 50_000_000
 MAX_DEPTH = 8
 
@@ -30,6 +31,7 @@ _REFUSED |= {"NEWOBJ", "NEWOBJ_EX", "NEXT_BUFFER", "OBJ", "PERSID", "READONLY_BU
 _ALLOWED = {ord(op.code): op for op in pickletools.opcodes if op.name not in _REFUSED}
 _STOP, _PUT, _LONG_BINPUT, _BINBYTES = b".prB"
 _NEXT_MEMO = (b"\x94", b"q")  # MEMOIZE, and BINPUT up to 255
+_CONTAINERS = (b"]", b"}")
 _MEMO_WRITES = frozenset(
     ord(op.code) for op in pickletools.opcodes if "PUT" in op.name or op.name == "MEMOIZE"
 )
@@ -87,13 +89,20 @@ def loads_plain(content: bytes, name: str = "pickle") -> Any:
 
 
 def _check_instructions(content: bytes) -> None:
-    """Walk through the instructions; nothing is built, so nothing here can cost memory or run."""
-    position, memo_writes, end = 0, 0, len(content)
+    """Walk through the instructions; nothing is built, so nothing here can run.
+
+    What loading them will take is bounded: lengths by the file, lists and dicts by their number.
+    """
+    position, memo_writes, containers, end = 0, 0, 0, len(content)
     while position < end:
         if plain := _PLAIN_RUN.match(content, position):
             start, position = position, plain.end()
             for write in _NEXT_MEMO:  # or more: arguments count too
                 memo_writes += content.count(write, start, position)
+            for opening in _CONTAINERS:
+                containers += content.count(opening, start, position)
+            if containers > MAX_CONTAINERS:
+                raise RejectedRun(f"more than {MAX_CONTAINERS} lists and dicts")
             if position == end:
                 break
         code = content[position]
@@ -286,7 +295,7 @@ class _Converter:
         array = getattr(value, "array", None) if isinstance(value, _Recorder) else None
         if array is None:
             raise RejectedRun(f"holds a {kind.__name__.strip('_')}; expected numpy arrays and plain values")
-        self._count(array.size)
+        self._count(_weight(array))
         return array
 
     def _dict(self, value: dict[Any, Any], depth: int) -> dict[str, Any]:
@@ -309,13 +318,18 @@ class _Converter:
         arrays = [recorder.array for recorder in value if recorder.array is not None]
         if len(arrays) < len(value):
             raise RejectedRun("holds an Array without content; expected numpy arrays and plain values")
-        self._count(sum(array.size for array in arrays) + len(arrays))
+        self._count(sum(map(_weight, arrays)) + len(arrays))
         return arrays
 
     def _count(self, number: int) -> None:
         self.values += number + 1
         if self.values > MAX_VALUES:
             raise RejectedRun(f"more than {MAX_VALUES} values")
+
+
+def _weight(array: np.ndarray) -> int:
+    """Number of values, or of rows without any."""
+    return array.size or max(array.shape, default=0)
 
 
 def _one_line(value: object) -> str:

@@ -39,6 +39,9 @@ _DETECTION = (
     "fpr",
 )
 _IMPUTATION = ("gap", "n_samples", "mae", "mre", "mse")
+_COUNTS = frozenset({"n_samples", "n_artefact", "tp", "fp", "fn", "tn"})
+_ALWAYS_KNOWN = _COUNTS - {"fp", "tn"}  # a type of artefact has no false alarms
+_SIGNALS = {"raw": float, "missing": bool, "imputed": float, "truth": float, "truth_mask": bool, "sd": float}
 
 
 def one_per_method(
@@ -98,14 +101,16 @@ def examples(run: StoredRun, folder: Path, known: Collection[str] = ()) -> dict[
         example_imputations.
     """
     arrays = _arrays(folder, "examples.npz", ("time", "codes", "raw", "missing", "imputed"))
-    codes, time = _names(arrays["codes"], "examples.npz: codes"), arrays["time"]
-    shape = (len(codes), len(time))
-    for name in ("raw", "missing", "imputed", "truth", "truth_mask", "sd"):
-        if name in arrays:
-            _check_numbers(arrays[name], shape, f"examples.npz: {name}")
-    if not np.isfinite(time).all() or not np.isfinite(arrays["imputed"]).all():
+    codes = _names(arrays["codes"], "examples.npz: codes")
+    time = _numbers(arrays["time"], arrays["time"].shape[:1], "examples.npz: time").astype(np.float64)
+    shape = (len(codes), time.size)
+    signals = {
+        name: _numbers(arrays[name], shape, f"examples.npz: {name}").astype(kind)
+        for name, kind in _SIGNALS.items()
+        if name in arrays
+    }
+    if not np.isfinite(time).all() or not np.isfinite(signals["imputed"]).all():
         raise RejectedRun("examples.npz: time or imputed has values that are not finite")
-    signals = {name: arrays[name] for name in arrays if arrays[name].shape == shape}
     imputed: Table = {name: signals[name] for name in ("missing", "imputed", "sd") if name in signals}
     recorded: Table = {name: signals[name] for name in ("raw", "truth", "truth_mask") if name in signals}
     recorded["time_s"] = np.broadcast_to(time, shape)
@@ -141,8 +146,8 @@ def features(folder: Path) -> FeatureTable:
     arrays = _arrays(folder, "features.npz", ("values", "columns", "recordings"))
     recordings = _names(arrays["recordings"], "features.npz: recordings")
     columns = _names(arrays["columns"], "features.npz: columns")
-    _check_numbers(arrays["values"], (len(recordings), len(columns)), "features.npz: values")
-    return FeatureTable(arrays["values"], recordings, columns)
+    values = _numbers(arrays["values"], (len(recordings), len(columns)), "features.npz: values")
+    return FeatureTable(values.astype(np.float64), recordings, columns)
 
 
 def feature_tables(run: StoredRun, table: FeatureTable, recordings: Sequence[str]) -> dict[str, pa.Table]:
@@ -168,7 +173,7 @@ def feature_tables(run: StoredRun, table: FeatureTable, recordings: Sequence[str
     try:
         tables["feature_correlations"] = correlations(kept, table.names)
         tables["feature_vif"] = vif(kept, table.names)
-    except EvaluationError as error:
+    except (EvaluationError, np.linalg.LinAlgError) as error:
         raise RejectedRun(f"features.npz: {error}") from error
     return {name: _with_factors(rows, run, FEATURE_FACTORS) for name, rows in tables.items()}
 
@@ -188,10 +193,12 @@ def _quality(
         raise RejectedRun("quality.json is no list of rows")
     label, *numbers = columns
     for row in rows:
-        if not isinstance(row.get(label), str):
+        if not _can_be_shown(row.get(label)):
             raise RejectedRun(f"quality.json has a row without {label}")
-        if wrong := [n for n in numbers if n not in row or not isinstance(row[n], int | float | None)]:
+        if wrong := [name for name in numbers if not _fits(name, row.get(name, ""))]:
             raise RejectedRun(f"quality.json has no number {wrong[0]} for {row[label]}")
+    if len({row[label] for row in rows}) < len(rows):
+        raise RejectedRun(f"quality.json has a {label} twice")
     values: Table = {label: np.array([row[label] for row in rows], dtype="U")}
     values |= {name: np.array([row[name] for row in rows], dtype=np.float64) for name in numbers}
     values["duration_s"] = np.full(len(rows), run.metrics.get("duration_s", np.nan))
@@ -202,11 +209,20 @@ def _quality(
     return _with_factors(values, run, factors)
 
 
+def _fits(name: str, value: Any) -> bool:
+    """Whether a value can stand in a column of quality: a count, or a finite number or none."""
+    if value is None:
+        return name not in _ALWAYS_KNOWN
+    if name in _COUNTS:
+        return type(value) is int and 0 <= value < 2**53
+    return type(value) in (int, float) and -1e300 < value < 1e300
+
+
 def _light(arrays: dict[str, np.ndarray], codes: list[str], chosen: np.ndarray) -> Table:
     lights = {name.removeprefix("light_"): a for name, a in arrays.items() if name.startswith("light_")}
     for colour, edges in lights.items():
-        _check_numbers(edges, (len(codes), 2), f"examples.npz: light_{colour}")
-    edges = np.concatenate([np.empty((0, 2)), *(a[chosen] for a in lights.values())])
+        _numbers(edges, (len(codes), 2), f"examples.npz: light_{colour}")
+    edges = np.concatenate([np.empty((0, 2)), *(a[chosen].astype(np.float64) for a in lights.values())])
     return {
         "recording_code": np.tile(np.array(codes)[chosen], len(lights)),
         "onset_s": edges[:, 0],
@@ -218,16 +234,22 @@ def _light(arrays: dict[str, np.ndarray], codes: list[str], chosen: np.ndarray) 
 def _names(array: np.ndarray, what: str) -> list[str]:
     """Texts that are unique and can be shown."""
     names = array.tolist()
-    if array.ndim != 1 or not all(isinstance(name, str) and name.isprintable() for name in names):
+    if array.ndim != 1 or not all(_can_be_shown(name) for name in names):
         raise RejectedRun(f"{what} is no list of names")
     if len(set(names)) != len(names):
         raise RejectedRun(f"{what} has a name twice")
     return names
 
 
-def _check_numbers(array: np.ndarray, shape: tuple[int, ...], what: str) -> None:
-    if array.shape != shape or array.dtype.kind not in "biuf":
+def _can_be_shown(text: Any) -> bool:
+    return isinstance(text, str) and text != "" and text.isprintable()
+
+
+def _numbers(array: np.ndarray, shape: tuple[int, ...], what: str) -> np.ndarray:
+    """The array, if it holds numbers in this shape, of one axis at least."""
+    if array.shape != shape or not shape or array.dtype.kind not in "biuf":
         raise RejectedRun(f"{what} is {array.dtype} {array.shape}; expected numbers {shape}")
+    return array
 
 
 def _factors(run: StoredRun, names: Sequence[str]) -> dict[str, Any]:
@@ -243,10 +265,12 @@ def _arrays(folder: Path, name: str, required: Sequence[str]) -> dict[str, np.nd
             raise RejectedRun(f"{name} unpacks to {size} bytes; at most {_MAX_ARRAY_BYTES} are read")
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile, MemoryError) as error:
-        if isinstance(error, RejectedRun):
-            raise
+    except RejectedRun:
+        raise
+    except Exception as error:  # whatever a damaged archive makes zip, zlib and numpy trip over
         raise RejectedRun(f"{name} is damaged: {type(error).__name__}") from error
+    if strange := [key for key, array in arrays.items() if not isinstance(array, np.ndarray)]:
+        raise RejectedRun(f"{name} is damaged: {strange[0]} is no array")
     if absent := [key for key in required if key not in arrays]:
         raise RejectedRun(f"{name} lacks {absent[0]}")
     return arrays

@@ -12,6 +12,7 @@ from src.evaluation.metrics import ITERATION_METRICS
 from src.results.bootstrap_table import IMPORTANCES, BootstrapTable
 
 _NEVER_LEFT_OUT = "recordings that no iteration left out"
+_NO_SLOPE = next(metric.undefined for metric in ITERATION_METRICS if metric.name == "cal_slope")
 _EXPECTED_NULLS = {
     "predictions.p_oob": _NEVER_LEFT_OUT,
     "predictions.p_oob_sd": "recordings that fewer than two iterations left out",
@@ -20,7 +21,10 @@ _EXPECTED_NULLS = {
     "predictions.mutual_information": _NEVER_LEFT_OUT,
     "retention_curves.auroc": "a class is absent among the most confident",
     "subject_influence.influence": "subjects that no iteration left out, or the metric is never defined",
-    "instability_curves.lo": "more than a tenth of the models separates the classes, which leaves no curve",
+    "instability_curves.lo": f"in more than a tenth of the models, {_NO_SLOPE}",
+    "instability_curves.original": f"in the original model, {_NO_SLOPE}",
+    "instability_summary.cal_slope_lo": f"in more than a tenth of the models, {_NO_SLOPE}",
+    "instability_summary.cal_slope_hi": f"in more than a tenth of the models, {_NO_SLOPE}",
     "calibration_curves.observed": "three quarters of the predictions around some value are equal",
     "feature_importances.mean": "the importance is defined in no iteration",
 }

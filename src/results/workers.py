@@ -139,6 +139,17 @@ def _send(message: Any, stream: IO[bytes]) -> None:
 def attempt(work: Callable[[Path], T], path: Path) -> T | RejectedRun:
     """Return what the work on a file gives, or why the file is rejected."""
     try:
-        return work(path)
+        return _rejecting(work, path)
     except RejectedRun as error:
         return error
+
+
+def _rejecting(work: Callable[[Path], T], path: Path) -> T:
+    """Do the work; whatever an odd file makes it trip over costs that file, not the others."""
+    try:
+        return work(path)
+    except RejectedRun:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RejectedRun(f"{path.name} cannot be evaluated: {type(error).__name__} {reason}") from error

@@ -3,6 +3,7 @@ import json
 import math
 import os
 import time
+import zipfile
 from itertools import product
 
 import duckdb
@@ -514,7 +515,17 @@ def npz(arrays):
     return file.getvalue()
 
 
+def with_text(archive, member):
+    """The archive with a text in the place of an array."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(archive)) as old, zipfile.ZipFile(file, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, b"text" if name == member else old.read(name))
+    return file.getvalue()
+
+
 EXAMPLES, FEATURES = example_arrays(), feature_arrays()
+QUALITY = {"gap": "all", "n_samples": 9, "mae": 0.1, "mre": 0.02, "mse": 0.01}
 DAMAGED = {
     "examples.npz is damaged": ("2", "examples.npz", b"PK no"),
     "examples.npz lacks raw": ("2", "examples.npz", npz({k: v for k, v in EXAMPLES.items() if k != "raw"})),
@@ -529,6 +540,12 @@ DAMAGED = {
     "quality.json is damaged": ("1", "quality.json", b"[{"),
     "no number n_artefact for all": ("1", "quality.json", b'[{"artefact_type": "all", "n_samples": 1}]'),
     "unusable.json is no list": ("2", "unusable.json", b"{}"),
+    "time is float64 ()": ("2", "examples.npz", npz(EXAMPLES | {"time": np.array(0.5)})),
+    "imputed is no array": ("2", "examples.npz", with_text(npz(EXAMPLES), "imputed.npy")),
+    "feature red_PHASIC_pct has a value of": ("3", "features.npz", npz(FEATURES | {"values": 1e306 * FEATURES["values"]})),
+    "no number n_samples for all": ("2", "quality.json", b'[{"gap": "all", "n_samples": null}]'),
+    "has a gap twice": ("2", "quality.json", json.dumps([QUALITY, QUALITY]).encode()),
+    "no number mae for all": ("2", "quality.json", json.dumps([QUALITY | {"mae": 1e301}]).encode()),
 }  # fmt: skip
 
 
@@ -543,6 +560,50 @@ def test_a_damaged_stage_run_is_listed_and_the_combinations_go_in(store, build, 
     assert len(runs) == 1
     assert [row["run_id"] for row in excluded] == [file.parent.parent.name]
     assert reason in excluded[0]["detail"]
+
+
+def test_stage_runs_with_other_columns_and_types_stand_side_by_side(store, build):
+    links = [store.stages("simple", method, "linear") for method in ("LOF", "SubPCA")]
+    store.combination(CAT, 1, tags=links[0])
+    store.combination((CAT[0], "SubPCA", *CAT[2:]), 2, tags=links[1])
+    arrays = example_arrays()
+    few = {name: arrays[name] for name in ("time", "codes", "raw", "imputed")}
+    few |= {"missing": arrays["missing"].astype(np.int8), "imputed": arrays["imputed"].astype(np.float32)}
+    experiment, run_id = "2", links[1]["imputation_run_id"]
+    np.savez(store.root / experiment / run_id / "artifacts" / "examples.npz", **few)
+    values = feature_arrays() | {"values": np.ones_like(feature_arrays()["values"], dtype=np.int64)}
+    np.savez(store.root / "3" / links[1]["featurization_run_id"] / "artifacts" / "features.npz", **values)
+    _, excluded, imputed, features = build(
+        "FROM excluded_runs",
+        "SELECT outlier_method, count(sd) AS sd, count(imputed) AS n FROM example_imputations "
+        "GROUP BY 1 ORDER BY 1",
+        "SELECT outlier_method, count(*) AS n FROM feature_values GROUP BY 1 ORDER BY 1",
+    )  # fmt: skip
+    assert excluded == []
+    assert [tuple(row.values()) for row in imputed] == [("LOF", 2, 4), ("SubPCA", 0, 4)]
+    assert len({row["n"] for row in features}) == 1 and len(features) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"seed": True, "fit_seconds": 3, "versions": {"numpy": np.ones(2)}}, None),
+        ({"features": np.array(["a", "b"])}, "features is not a list of short texts"),
+        ({"source": "\ud800"}, "its source is"),
+        ({"inbag_counts": np.full((40, len(CODES)), 0.5)}, "inbag_counts"),
+        ({"y_true": np.zeros((2_000_000, 0))}, "y_true is missing or is no list"),
+        ({"y": np.append(Y, np.zeros(1_000_000, np.int8)), "y_prob_all": None, "inbag_counts": None}, "in all"),
+    ],
+)  # fmt: skip
+def test_an_odd_file_costs_itself_alone(store, build, changes, reason):
+    store.combination(CAT, 1)
+    odd = own_results({}, 2) | changes
+    if "inbag_counts" in changes:
+        del odd["train_indices"]
+    store.foreign(XGB, odd, tags=own_tags("combination"))
+    _, runs, excluded = build("FROM runs", "FROM excluded_runs")
+    assert len(runs) == (1 if reason else 2)
+    assert [reason in row["detail"] for row in excluded] == ([True] if reason else [])
 
 
 def test_quality_comes_from_the_stage_run_the_combinations_rest_on(store, build):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
+import numpy as np
+
 from src.evaluation.comparisons import confidence_set
 from src.evaluation.comparisons.combinations import Combinations
 from src.evaluation.comparisons.effects import method_effects
@@ -61,12 +63,12 @@ def _compare_pairs(combinations: Combinations, values: Paired, parts: Parts) -> 
     found, refused = against_champion(combinations, values)
     _add(parts, "pairwise_comparisons", (found, refused))
     _add(parts, "pairwise_comparisons", against_ground_truth(combinations, values))
-    if found and found[0]["se"].size:
-        row = detectable_difference(values.metric, found[0]["se"], values.subject_y)
-        parts["detectable_difference"].append(row)
-    else:
-        reason = "there is no combination to compare with the champion"
-        parts["refusals"].append(refusal("detectable difference", values.metric, reason))
+    errors = found[0]["se"] if found else np.empty(0)
+    if errors.size and (errors > 0).any():
+        parts["detectable_difference"].append(detectable_difference(values.metric, errors, values.subject_y))
+        return
+    reason = "no difference has a standard error above 0" if errors.size else "there is nothing to compare"
+    parts["refusals"].append(refusal("detectable difference", values.metric, reason))
 
 
 def _compare_methods(combinations: Combinations, values: Paired, grid: Grid, parts: Parts) -> None:

@@ -88,7 +88,7 @@ def test_one_model_has_no_winners_curse():
     assert tables["winners_curse"]["run"].size == 0 and tables["confidence_set"]["run"].size == 0
     reasons = dict(zip(tables["refusals"]["comparison"], tables["refusals"]["reason"], strict=True))
     assert reasons["winner's curse"] == reasons["confidence set"] == "needs two combinations; there are 1"
-    assert reasons["detectable difference"] == "there is no combination to compare with the champion"
+    assert reasons["detectable difference"] == "there is nothing to compare"
 
 
 def test_without_shared_predictions_or_brier_scores_the_reason_is_given():
