@@ -542,7 +542,9 @@ DAMAGED = {
     "unusable.json is no list": ("2", "unusable.json", b"{}"),
     "time is float64 ()": ("2", "examples.npz", npz(EXAMPLES | {"time": np.array(0.5)})),
     "imputed is no array": ("2", "examples.npz", with_text(npz(EXAMPLES), "imputed.npy")),
-    "feature red_PHASIC_pct has a value of": ("3", "features.npz", npz(FEATURES | {"values": 1e306 * FEATURES["values"]})),
+    "feature red_PHASIC_pct has a value of": (
+        "3", "features.npz", npz(FEATURES | {"values": 1e306 * FEATURES["values"]})
+    ),
     "no number n_samples for all": ("2", "quality.json", b'[{"gap": "all", "n_samples": null}]'),
     "has a gap twice": ("2", "quality.json", json.dumps([QUALITY, QUALITY]).encode()),
     "no number mae for all": ("2", "quality.json", json.dumps([QUALITY | {"mae": 1e301}]).encode()),
@@ -592,7 +594,7 @@ def test_stage_runs_with_other_columns_and_types_stand_side_by_side(store, build
         ({"source": "\ud800"}, "its source is"),
         ({"inbag_counts": np.full((40, len(CODES)), 0.5)}, "inbag_counts"),
         ({"y_true": np.zeros((2_000_000, 0))}, "y_true is missing or is no list"),
-        ({"y": np.append(Y, np.zeros(1_000_000, np.int8)), "y_prob_all": None, "inbag_counts": None}, "in all"),
+        ({"y": np.append(Y, np.zeros(10**6, np.int8)), "y_prob_all": None, "inbag_counts": None}, "in all"),
     ],
 )  # fmt: skip
 def test_an_odd_file_costs_itself_alone(store, build, changes, reason):
