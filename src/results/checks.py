@@ -49,14 +49,15 @@ def table_keys(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
 
 def _repeated_keys(connection: duckdb.DuckDBPyConnection, taken_over: Collection[str]) -> list[str]:
     broken = []
+    runs = connection.execute("SELECT run_id FROM runs").fetchall()
+    new = [run_id for (run_id,) in runs if run_id not in taken_over]
     for table, key in table_keys(connection).items():
         columns = ", ".join(f'"{name}"' for name in key)
-        new = (
-            "WHERE run_id NOT IN (SELECT unnest($1))" if taken_over and key[0] == "run_id" and key[1:] else ""
-        )
+        of_new = taken_over and key[0] == "run_id" and key[1:]
         rows = connection.execute(
-            f"SELECT {columns} FROM {table} {new} GROUP BY {columns} HAVING count(*) > 1 LIMIT 1",
-            [list(taken_over)] if new else None,
+            f"SELECT {columns} FROM {table} {'WHERE run_id IN (SELECT unnest($1))' if of_new else ''} "
+            f"GROUP BY {columns} HAVING count(*) > 1 LIMIT 1",
+            [new] if of_new else None,
         ).fetchall()
         if rows:
             broken.append(f"the key of {table} is unique: not for {rows[0]}")
