@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pickle
 import subprocess
@@ -21,11 +22,8 @@ T = TypeVar("T")
 _ROOT = Path(__file__).resolve().parents[2]
 _TOO_FEW = 8  # starting processes takes longer than so many files
 _AHEAD = 8  # files in work or waiting, with their results, per process: this bounds the memory
-_ENVIRONMENT = dict.fromkeys(THREAD_VARIABLES, "1") | {
-    # glibc: arrays of a few MB come and go, and giving them back to the system costs a tenth of the time
-    "MALLOC_MMAP_THRESHOLD_": str(2**30),
-    "MALLOC_TRIM_THRESHOLD_": str(2**30),
-}
+_ENVIRONMENT = dict.fromkeys(THREAD_VARIABLES, "1")
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's numbers
 
 
 class WorkerDiedError(RuntimeError):
@@ -118,9 +116,21 @@ class Workers:
             self._idle.put(process)
 
 
+def keep_freed_memory() -> None:
+    """Ask the C library to keep what this process frees: arrays of a few MB come and go all the time.
+
+    Giving them back to the system costs a fifth of the time. Without glibc nothing changes.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_MMAP_THRESHOLD, 2**30)
+        mallopt(_TRIM_THRESHOLD, 2**30)
+
+
 def serve() -> None:
     """Do the work that comes in on standard input, and answer on standard output, until there is no more."""
     die_with_parent()
+    keep_freed_memory()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints is no answer
     while True:
