@@ -22,7 +22,8 @@ class Imputed:
     pupil : ndarray, shape (n, T)
         Finite everywhere; the observed samples bit for bit as they were.
     sd : ndarray, shape (n, T), optional
-        Standard deviation of the imputed values, for methods that know it.
+        Standard deviation of the pupil itself, without measurement noise, about the imputed values, for
+        methods that know it; 0 where observed.
     """
 
     pupil: np.ndarray
@@ -84,18 +85,27 @@ def interpolate(pupil: np.ndarray, missing: np.ndarray, curve: np.ndarray) -> np
     return filled
 
 
-def complete(pupil: np.ndarray, missing: np.ndarray, values: np.ndarray, name: str) -> Imputed:
-    """Return `pupil` with `values` (n, T) at the missing samples, everything else untouched.
+def spread(pupil: np.ndarray, missing: np.ndarray, curve: np.ndarray) -> float:
+    """Return the standard deviation of all observed samples (n, T) about a mean curve (T,)."""
+    return float(np.sqrt(np.square((pupil - curve)[~missing]).mean()))
+
+
+def complete(
+    pupil: np.ndarray, missing: np.ndarray, values: np.ndarray, name: str, sd: np.ndarray | None = None
+) -> Imputed:
+    """Return `pupil` with `values` (n, T) and their `sd` (n, T) at the missing samples, the rest untouched.
 
     Raises
     ------
     ValueError
-        If a value that is needed is not finite; `name` says which method made it.
+        If a value or standard deviation that is needed is not finite; `name` says which method made it.
     """
     filled = np.where(missing, values, pupil)
-    if not np.isfinite(filled).all():
-        row, sample = np.argwhere(~np.isfinite(filled))[0]
-        raise ValueError(
-            f"imputation {name}: no finite value for sample {sample} of the recording at row {row}"
-        )
-    return Imputed(filled)
+    uncertainty = None if sd is None else np.where(missing, sd, 0.0)
+    for what, array in (("value", filled), ("standard deviation", uncertainty)):
+        if array is not None and not np.isfinite(array).all():
+            row, sample = np.argwhere(~np.isfinite(array))[0]
+            raise ValueError(
+                f"imputation {name}: no finite {what} for sample {sample} of the recording at row {row}"
+            )
+    return Imputed(filled, uncertainty)

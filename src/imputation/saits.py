@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.ndimage import binary_dilation
 
+from src.imputation.curves import at_samples, block_means, check_length, meet_observed, typical_size
 from src.imputation.imputed import Imputed, complete, mean_curve, observed_only
 from src.imputation.pypots_adapter import Training, build_network, reconstruct, train
 
-_ANCHOR_SAMPLES = 5  # observed samples beside a gap whose median the curve has to meet: one sample is noise
 _HIDDEN_SHARE = 0.5  # blocks with this share of samples missing or more, and their neighbours, are not shown
 
 
@@ -89,9 +89,9 @@ class SAITS:
         self.curve_ = mean_curve(observed, missing)
         usable = ~missing.all(axis=1)
         observed, missing = observed[usable], missing[usable]
-        self.level_curve_ = mean_curve(observed / _typical(observed), missing)
+        self.level_curve_ = mean_curve(observed / typical_size(observed), missing)
         self.scale_ = 1.0
-        values, known = self._blocks(observed, _typical(observed))
+        values, known = self._blocks(observed, typical_size(observed))
         self.scale_ = max(float(values[known].std()), 1e-6)
         width = self.d_model // self.n_heads
         self.network_ = build_network(
@@ -129,15 +129,12 @@ class SAITS:
             If the network returns values that are not finite.
         """
         observed = observed_only(pupil, missing)
-        if observed.shape[1] != len(self.curve_):
-            raise ValueError(
-                f"recordings have {observed.shape[1]} samples; SAITS was fitted on {len(self.curve_)}"
-            )
+        check_length(observed, self.curve_, "SAITS")
         values = np.tile(self.curve_, (len(observed), 1))
         rows = missing.any(axis=1) & ~missing.all(axis=1)
         if rows.any():
             curve = self._network_curve(observed[rows])
-            values[rows] = _meet_observed(curve, observed[rows], missing[rows])
+            values[rows] = meet_observed(curve, observed[rows], missing[rows])
         return complete(observed, missing, values, "SAITS")
 
     def _training(self) -> Training:
@@ -148,51 +145,15 @@ class SAITS:
 
     def _blocks(self, observed: np.ndarray, typical: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the mean deviation of each block's observed samples (n, steps), and where there are any."""
-        deviation = (observed / typical - self.level_curve_) / self.scale_
-        edges = np.arange(0, observed.shape[1], self.stride)
-        finite = np.isfinite(deviation)
-        count = np.add.reduceat(finite, edges, axis=1, dtype=int)
-        total = np.add.reduceat(np.where(finite, deviation, 0.0), edges, axis=1)
-        return total / np.maximum(count, 1), count > 0
+        return block_means((observed / typical - self.level_curve_) / self.scale_, self.stride)
 
     def _network_curve(self, observed: np.ndarray) -> np.ndarray:
         """Return the network's curve at every sample (n, T), in the unit of the recordings."""
-        typical = _typical(observed)
+        typical = typical_size(observed)
         values, known = self._blocks(observed, typical)
-        samples = np.arange(observed.shape[1])
-        first = np.arange(0, len(samples), self.stride)
-        lost = np.add.reduceat(~np.isfinite(observed), first, axis=1, dtype=int) / np.diff(
-            first, append=len(samples)
-        )
+        lost, _ = block_means((~np.isfinite(observed)).astype(float), self.stride)
         hidden = binary_dilation(lost >= _HIDDEN_SHARE, structure=np.ones((1, 3)))
         visible = known & ~hidden
         blocks = reconstruct(self.network_, values, visible, self.batch_size, self.n_jobs, self.device)
-        centres = (first + np.minimum(first + self.stride, len(samples)) - 1) / 2
-        deviation = np.stack([np.interp(samples, centres, row) for row in blocks])
+        deviation = at_samples(blocks, self.stride, observed.shape[1])
         return (deviation * self.scale_ + self.level_curve_) * typical
-
-
-def _typical(observed: np.ndarray) -> np.ndarray:
-    """Return the median of each recording's observed samples, shape (n, 1); 1 where that is 0."""
-    median = np.nanmedian(observed, axis=1, keepdims=True)
-    return np.where(median == 0, 1.0, median)
-
-
-def _meet_observed(curve: np.ndarray, observed: np.ndarray, missing: np.ndarray) -> np.ndarray:
-    """Return the curve (n, T), moved over each gap by a straight line between the misfits at its edges."""
-    moved = curve.copy()
-    for row, gaps, misfit in zip(moved, missing, observed - curve, strict=True):
-        known = np.flatnonzero(~gaps)
-        edges = np.diff(np.concatenate([[0], gaps.astype(np.int8), [0]]))
-        for start, stop in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
-            at, by = [], []
-            split = np.searchsorted(known, start)
-            for beside in (
-                known[max(split - _ANCHOR_SAMPLES, 0) : split],
-                known[split : split + _ANCHOR_SAMPLES],
-            ):
-                if len(beside):
-                    at.append(beside.mean())
-                    by.append(np.median(misfit[beside]))
-            row[start:stop] += np.interp(np.arange(start, stop), at, by)
-    return moved

@@ -39,6 +39,26 @@ def signals():
     return pupil, missing, cohort.truth_pupil
 
 
+@pytest.fixture(scope="module", params=[300, 1981, 2500])
+def shares(request):
+    """Recordings of another length too, with none, 5 %, 38 % and all of their samples missing.
+
+    Two of each, in this order, and four more with 5 %. Gaps are 3 to 12 samples long, wherever they fall.
+    """
+    length, rng = request.param, np.random.default_rng(34)
+    made = generate(n_recordings=12, n_controls=5, n_glaucoma=3, artefact_load=0.0, seed=33)
+    pupil, truth = (
+        np.concatenate([signal, signal[:, ::-1]], axis=1)[:, :length]
+        for signal in (made.pupil, made.truth_pupil)
+    )
+    missing = np.zeros(pupil.shape, dtype=bool)
+    for row, share in enumerate([0, 0, 0.05, 0.05, 0.38, 0.38, 1, 1, *[0.05] * 4]):
+        while missing[row].mean() < share:
+            start = rng.integers(length)
+            missing[row, start : start + rng.integers(3, 13)] = True
+    return np.where(missing, np.nan, pupil), missing, truth
+
+
 @pytest.fixture(scope="module")
 def results(signals):
     """Every imputer's method and result, by config path; fitted once."""
@@ -67,7 +87,11 @@ def test_observed_samples_are_bit_identical_and_everything_is_finite(path, signa
     assert imputed.pupil.dtype == np.float64
     assert np.isfinite(imputed.pupil).all()
     assert imputed.pupil[~missing].tobytes() == pupil[~missing].tobytes()
-    assert imputed.sd is None or np.isfinite(imputed.sd[missing]).all()
+    if imputed.sd is not None:
+        assert imputed.sd.shape == pupil.shape
+        assert np.isfinite(imputed.sd).all()
+        assert (imputed.sd[missing] > 0).all()
+        assert (imputed.sd[~missing] == 0).all()
 
 
 @every_imputer
@@ -92,6 +116,53 @@ def test_values_are_plausible_pupils(path, signals, results):
     error = np.abs(results[path][1].pupil - truth)[missing]
     assert np.median(error) < 0.25  # mm; a pupil spans 2 to 8
     assert results[path][1].pupil[missing].min() > 0.2
+
+
+@every_imputer
+def test_any_share_of_missing_samples_in_recordings_of_any_length(path, shares):
+    pupil, missing, truth = shares
+    filled = run(build(path), shares).pupil
+    assert filled[~missing].tobytes() == pupil[~missing].tobytes()
+    assert np.isfinite(filled).all()
+    for rows in ([2, 3], [4, 5]):
+        error = np.abs(filled - truth)[rows][missing[rows]]
+        assert np.median(error) < 0.1  # mm
+    usual = np.nanmean(np.delete(pupil, [6, 7], axis=0), axis=0)
+    np.testing.assert_allclose(filled[[6, 7]], np.tile(usual, (2, 1)), rtol=1e-12)
+
+
+@every_imputer
+def test_recordings_with_hardly_a_sample_observed(path, signals, results):
+    """One, two neighbours, two far apart: filled between the bounds of what pupils can be."""
+    pupil, truth = signals[2][:3], signals[2][:3]
+    missing = np.ones(pupil.shape, dtype=bool)
+    missing[0, 700] = missing[1, 1200:1202] = missing[2, [0, -1]] = False
+    method = results[path][0]
+    given = {"truth": truth} if method.needs_truth else {}
+    imputed = method.impute(pupil, missing, **given)
+    assert imputed.pupil[~missing].tobytes() == pupil[~missing].tobytes()
+    assert (imputed.pupil > 0.5).all()
+    assert (imputed.pupil < 10).all()
+    assert imputed.sd is None or (imputed.sd[missing] > 0).all()
+
+
+@every_imputer
+def test_what_stands_at_a_missing_sample_does_not_matter(path, signals, results):
+    method, imputed = results[path]
+    pupil, missing, truth = signals
+    given = {"truth": truth} if method.needs_truth else {}
+    for value in (np.nan, 0.0, 1e6):
+        again = method.impute(np.where(missing, value, pupil), missing, **given)
+        np.testing.assert_array_equal(again.pupil, imputed.pupil)
+
+
+@every_imputer
+def test_the_unit_does_not_matter(path, signals, results):
+    pupil, missing, truth = signals
+    imputed = run(build(path), (1024 * pupil, missing, 1024 * truth))  # a power of two: exact in every step
+    np.testing.assert_array_equal(imputed.pupil, 1024 * results[path][1].pupil)
+    if imputed.sd is not None:
+        np.testing.assert_array_equal(imputed.sd, 1024 * results[path][1].sd)
 
 
 @every_imputer

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from src.imputation.pypots_adapter import Training, build_network, draw_gaps, reconstruct, train
-from src.imputation.saits import SAITS, _meet_observed
+from src.imputation.saits import SAITS
 
 CONFIG = Path(__file__).parents[2] / "configs" / "imputation" / "SAITS.yaml"
 SETTINGS = {"n_layers": 1, "d_model": 16, "n_heads": 2, "d_k": 8, "d_v": 8, "d_ffn": 16}
@@ -126,18 +126,6 @@ def test_another_length_than_fitted_is_refused():
 def test_heads_must_divide_the_width():
     with pytest.raises(ValueError, match="multiple of n_heads"):
         saits(d_model=10, n_heads=4)
-
-
-def test_the_curve_is_moved_onto_what_is_observed():
-    # The curve is 1 too low left of the gap and 3 too low right of it: a line from +1 to +3 between them.
-    curve = np.zeros((1, 20))
-    observed = np.r_[np.ones(5), np.full(10, np.nan), np.full(5, 3.0)][None]
-    moved = _meet_observed(curve, observed, np.isnan(observed))
-    np.testing.assert_allclose(moved[0, 5:15], np.interp(np.arange(5, 15), [2, 17], [1, 3]))
-    # A gap at the end has one side only: a constant shift, and the curve's shape is kept.
-    ramp = np.arange(20.0)[None]
-    observed = np.where(np.arange(20) < 10, ramp + 2, np.nan)
-    np.testing.assert_allclose(_meet_observed(ramp, observed, np.isnan(observed))[0, 10:], ramp[0, 10:] + 2)
 
 
 def test_hidden_gaps_have_the_share_and_lengths_asked_for():
