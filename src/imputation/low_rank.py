@@ -77,7 +77,7 @@ def fit_components(values: np.ndarray, known: np.ndarray, n_components: int, n_i
         moments = _outer(z1)
         moments[:, :k, :k] += covariance
         squares = (weight.T @ moments.reshape(len(z), -1)).reshape(-1, k + 1, k + 1)
-        both = np.linalg.solve(squares + 1e-9 * np.eye(k + 1), (values.T @ z1)[:, :, None])[:, :, 0]
+        both = np.linalg.solve(squares + found.noise * np.eye(k + 1), (values.T @ z1)[:, :, None])[:, :, 0]
         loadings, mean = both[:, :k], both[:, k]
         unexplained = weight * np.square(values - z @ loadings.T - mean)
         unsure = (weight.T @ covariance.reshape(len(z), -1)) * _outer(loadings).reshape(-1, k * k)
