@@ -84,6 +84,22 @@ def fit_dynamics(series: np.ndarray) -> Dynamics:
     return Dynamics(*np.exp(found.x))
 
 
+def auxiliary_residuals(smoothed: Any, observed: np.ndarray) -> np.ndarray:
+    """Return the expected noise of the observed samples in units of its standard deviation, in their order.
+
+    Harvey & Koopman 1992, J Bus Econ Stat 10:377: it tests whether a sample agrees with all others.
+
+    Parameters
+    ----------
+    smoothed : results of a statsmodels smoother
+    observed : ndarray of bool, shape (T,)
+    """
+    noise = smoothed.obs_cov[0, 0, 0]
+    unsure = smoothed.smoothed_measurement_disturbance_cov[0, 0, observed]
+    expected = smoothed.smoothed_measurement_disturbance[0, observed]
+    return expected / np.sqrt(np.maximum(noise - unsure, 1e-9 * noise))
+
+
 class Kalman:
     """Kalman smoother with one set of parameters for the whole cohort, through statsmodels.
 
@@ -95,8 +111,8 @@ class Kalman:
     4.10); the recording's median counts as known.
 
     One artefact that was not detected bends the curve far into the gap beside it. So observed samples whose
-    auxiliary residual (Harvey & Koopman 1992, J Bus Econ Stat 10:377) is beyond `cutoff` times the
-    recording's own scatter of residuals are left out, and the rest is smoothed again, until there are none
+    auxiliary residual (`auxiliary_residuals`) is beyond `cutoff` times the recording's own scatter of these
+    residuals are left out, and the rest is smoothed again, until there are none
     or `_PASSES` is reached.
 
     Parameters
@@ -164,10 +180,7 @@ class Kalman:
 
     def _outlying(self, smoothed: Any, observed: np.ndarray) -> np.ndarray:
         """Return where an observed sample is too far from what all samples together say about it, (T,)."""
-        noise = self.dynamics_.noise**2
-        explained = smoothed.smoothed_measurement_disturbance_cov[0, 0, observed]
-        residual = smoothed.smoothed_measurement_disturbance[0, observed]
-        score = np.abs(residual) / np.sqrt(np.maximum(noise - explained, 1e-9 * noise))
+        score = np.abs(auxiliary_residuals(smoothed, observed))
         scatter = max(float(np.median(score)) / _NORMAL_MAD, _LEAST_SCATTER)
         outlying = np.zeros(observed.shape, dtype=bool)
         outlying[observed] = score > self.cutoff * scatter

@@ -9,7 +9,7 @@ from scipy.stats import multivariate_normal
 
 from src.cohort.synthetic import generate
 from src.imputation import kalman
-from src.imputation.kalman import Dynamics, Kalman, fit_dynamics
+from src.imputation.kalman import Dynamics, Kalman, auxiliary_residuals, fit_dynamics
 from src.imputation.linear import Linear
 
 CONFIG = yaml.safe_load((Path(__file__).parents[2] / "configs" / "imputation" / "Kalman.yaml").read_text())
@@ -110,6 +110,20 @@ def recursion(dynamics, series):
         smooth_spread = spread + gain @ (smooth_spread - spread_ahead) @ gain.T
         found.append((smooth[1], smooth_spread[1, 1]))
     return np.array(found[::-1]).T
+
+
+def test_auxiliary_residuals_are_those_of_leaving_a_sample_out():
+    _, measured = simulate(DYNAMICS, 1, 30, 7)
+    everywhere = covariance(DYNAMICS, 30) + DYNAMICS.noise**2 * np.eye(30)
+    lost = np.zeros(30, dtype=bool)
+    lost[8:14] = True
+    smoothed = DYNAMICS.smoother(np.where(lost, np.nan, measured[0])).smooth()
+    found = auxiliary_residuals(smoothed, ~lost)
+    for residual, sample in zip(found, np.flatnonzero(~lost), strict=True):
+        others = ~lost & (np.arange(30) != sample)
+        gain = np.linalg.solve(everywhere[np.ix_(others, others)], everywhere[others, sample])
+        left = everywhere[sample, sample] - gain @ everywhere[others, sample]
+        assert residual == pytest.approx((measured[0, sample] - gain @ measured[0, others]) / np.sqrt(left))
 
 
 def test_parameters_are_found_again():
