@@ -157,12 +157,14 @@ def test_one_part_of_a_recording_tells_another():
 
 def test_a_height_that_only_the_gap_would_tell_is_as_unsure_as_in_the_cohort():
     rng, samples = np.random.default_rng(8), np.arange(600)
-    height = rng.uniform(0.2, 1.5, (1000, 1))
-    pupil = 4 + height * np.exp(-0.5 * ((samples - 300) / 25) ** 2) + rng.normal(0, 0.02, (1000, 600))
+    height, place = rng.uniform(0.2, 1.5, (1000, 1)), (samples - 300) / 25
+    wave = place * np.exp(0.5 - 0.5 * place**2)  # as much up as down, so that no height moves the median
+    pupil = 4 + height * wave + rng.normal(0, 0.02, (1000, 600))
     hidden = np.zeros((1000, 600), dtype=bool)
     hidden[0, 200:400] = True
     method = build(n_components=1).fit(pupil, np.zeros_like(hidden))
-    assert method.impute(pupil, hidden).sd[0, 300] == pytest.approx(height.std(), rel=0.05)
+    # Blocks flatten the peak by 3 %, and chance in 40 blocks of 1000 recordings tells 4 % of the variance.
+    assert method.impute(pupil, hidden).sd[0, 325] == pytest.approx(height.std(), rel=0.08)
 
 
 def test_the_fill_meets_what_is_observed_and_is_better_for_it(cohort):
