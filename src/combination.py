@@ -133,8 +133,13 @@ def hash_of(*parts: Any) -> str:
 
 @cache
 def source_digest(module: str) -> str:
-    """Hash of a module's source and of all it imports from its own room."""
-    room = module.rpartition(".")[0]
+    """Hash of a module's source and of all that `sources_of` names."""
+    return hash_of(sources_of(module))
+
+
+def sources_of(module: str) -> dict[str, str]:
+    """Return the source of a module and of all it imports from its own room and from `src.networks`."""
+    rooms = f"{module.rpartition('.')[0]}.", "src.networks."
     sources: dict[str, str] = {}
     todo = [module]
     while todo:
@@ -143,8 +148,8 @@ def source_digest(module: str) -> str:
         if spec is None or spec.origin is None:
             raise ModuleNotFoundError(f"no module {name!r}; the _target_ of a config must name one")
         sources[name] = Path(spec.origin).read_text(encoding="utf-8")
-        todo += [m for m in _imports(sources[name]) if m.startswith(f"{room}.") and m not in sources]
-    return hash_of(sources)
+        todo += [m for m in _imports(sources[name]) if m.startswith(rooms) and m not in sources]
+    return sources
 
 
 def _imports(source: str) -> set[str]:

@@ -129,12 +129,21 @@ class Pipeline:
         run = find_finished(self.combination, self.tracking)
         if run is not None:
             return True, run
+        self._check_ready()
         features = self._features()
         if features is None:
             no_ages = Outcome(lambda folder: None, tags={"reason": "no ages"})
             return False, self._log("classifier", no_ages, time.time())
         self._remember("classifier", lambda: self._classify(*features))
         return False, self.runs["classifier"]
+
+    def _check_ready(self) -> None:
+        """Fail now, and not after hours, where a method lacks a package or its weights."""
+        for stage, step in self.combination.steps.items():
+            check = getattr(step.build(), "check_ready", None)
+            if check is not None:
+                self.report(("stage", stage, step.name))
+                check()
 
     @cached_property
     def cohort(self) -> Cohort:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from src.combination import CohortCard, Combination, Step, source_digest
+from src.combination import CohortCard, Combination, Step, source_digest, sources_of
 
 
 def step(stage: str, target: str = "src.outliers.lof.LOF", **parameters) -> Step:
@@ -88,6 +88,10 @@ def test_source_of_the_method_and_of_what_it_shares_in_its_room(tmp_path: Path, 
     assert digest() != before
     source_digest.cache_clear()
     sys.modules.pop("room_of_tests", None)
+
+
+def test_the_source_of_networks_counts_in_every_room():
+    assert {"src.imputation.curves", "src.networks.pypots"} <= set(sources_of("src.imputation.saits"))
 
 
 def test_a_profile_is_merged_into_the_parameters():

@@ -9,7 +9,7 @@ from scipy.ndimage import binary_dilation
 
 from src.imputation.curves import at_samples, block_means, check_length, meet_observed, typical_size
 from src.imputation.imputed import Imputed, complete, mean_curve, observed_only
-from src.imputation.pypots_adapter import Training, build_network, reconstruct, train
+from src.networks.pypots import Training, build_network, reconstruct, train
 
 _HIDDEN_SHARE = 0.5  # blocks with this share of samples missing or more, and their neighbours, are not shown
 
@@ -32,7 +32,7 @@ class SAITS:
     n_layers, d_model, n_heads, d_ffn, dropout
         Size of the network: layers per attention block, model width, heads, feed-forward width, dropout.
     epochs, batch_size, learning_rate, gap_share
-        See `src.imputation.pypots_adapter.Training`.
+        See `src.networks.pypots.Training`.
     gap_samples : sequence of two int
         Shortest and longest gap hidden in training, in samples.
     seed : int

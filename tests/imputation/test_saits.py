@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from src.imputation.pypots_adapter import Training, build_network, draw_gaps, reconstruct, train
+from src.networks.pypots import Training, build_network, draw_gaps, reconstruct, train
 from src.imputation.saits import SAITS
 
 CONFIG = Path(__file__).parents[2] / "configs" / "imputation" / "SAITS.yaml"
