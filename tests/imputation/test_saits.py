@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import yaml
 
-from src.networks.pypots import Training, build_network, draw_gaps, reconstruct, train
 from src.imputation.saits import SAITS
+from src.networks.pypots import Training, build_network, draw_gaps, reconstruct, train
 
 CONFIG = Path(__file__).parents[2] / "configs" / "imputation" / "SAITS.yaml"
 SETTINGS = {"n_layers": 1, "d_model": 16, "n_heads": 2, "d_k": 8, "d_v": 8, "d_ffn": 16}
