@@ -27,9 +27,9 @@ class Moment(nn.Module):
     """Masked patches in, the whole series out (Goswami et al. 2024, section 3.2).
 
     A series is normalised by the mean and SD of the samples that both masks keep, and cut into patches of
-    `patch_len` samples. A patch is embedded linearly; one that is not kept as a whole gets a learned embedding
-    that says so. A T5 encoder without its words sees all patches but those that are padding; a linear head
-    turns each into its samples, which are scaled back.
+    `patch_len` samples. A patch is embedded linearly; one that is not kept as a whole gets a learned
+    embedding that says so. A T5 encoder without its words sees all patches but those that are padding; a
+    linear head turns each into its samples, which are scaled back.
 
     Parameters
     ----------
@@ -46,8 +46,8 @@ class Moment(nn.Module):
         self.width: int = t5.d_model
         if config["patch_stride_len"] != self.patch_len or config.get("revin_affine", False):
             raise ValueError(
-                "MOMENT: patches that overlap (patch_stride_len) and a learned normalisation (revin_affine) are "
-                "not in the published checkpoints, and not known here"
+                "MOMENT: patches that overlap (patch_stride_len) and a learned normalisation (revin_affine) "
+                "are not in the published checkpoints, and not known here"
             )
         self.patch_embedding = _PatchEmbedding(self.patch_len, self.width)
         self.encoder = T5Stack(t5, nn.Embedding(t5.vocab_size, t5.d_model))
@@ -77,8 +77,8 @@ class Moment(nn.Module):
     def embed(self, x: Tensor, input_mask: Tensor) -> Tensor:
         """Return one vector per series, shape (batch, width).
 
-        The mean over the channels, then over the patches that are not padding; NaN where all are. Arguments as
-        in `reconstruct`.
+        The mean over the channels, then over the patches that are not padding; NaN where all are. Arguments
+        as in `reconstruct`.
         """
         mean, sd = _level(x, input_mask.bool())
         patches = self._encode(x, mean, sd, shown=input_mask, input_mask=input_mask).mean(dim=1)

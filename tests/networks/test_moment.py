@@ -2,6 +2,7 @@
 
 import json
 import sys
+import warnings
 from pathlib import Path
 
 import moment_twin
@@ -86,8 +87,10 @@ def authors(folder, task):
     from momentfm import MOMENTPipeline
 
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    pipeline = MOMENTPipeline(config, model_kwargs={"task_name": task})
-    pipeline.init()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that other heads are not pre-trained
+        pipeline = MOMENTPipeline(config, model_kwargs={"task_name": task})
+        pipeline.init()
     weights = {name: torch.tensor(array) for name, array in load_file(folder / "model.safetensors").items()}
     if task == "embedding":
         weights = {name: tensor for name, tensor in weights.items() if not name.startswith("head")}
