@@ -15,10 +15,14 @@ from typing import Any
 
 import pandas as pd
 
+from src.networks.weights import weights_identity
 from src.registry import FACTORS
 
 NOT_IN_KEY = frozenset({"n_jobs", "device", "verbose"})
 """Parameters that are no part of what a method is; they may change a result's last digits and no more."""
+
+WEIGHTS = "checkpoint"
+"""Parameter that names pretrained weights, in every method that has some."""
 
 MIN_UNLABELLED = 50
 """With at least so many recordings without a diagnosis, methods are fitted on those alone."""
@@ -73,9 +77,11 @@ class Step:
         return self.method(**self.parameters)
 
     def key(self, *inputs: str) -> str:
-        """Hash of the method, its parameters, its source and what goes into it."""
+        """Hash of the method, its parameters, its source, its pretrained weights and what goes into it."""
         module = self.target.rpartition(".")[0]
         kept = {name: value for name, value in self.parameters.items() if name not in NOT_IN_KEY}
+        if WEIGHTS in kept:
+            inputs = (*inputs, hash_of(weights_identity(kept[WEIGHTS])))
         return hash_of(self.stage, self.target, kept, source_digest(module), *inputs)
 
 
