@@ -74,8 +74,8 @@ def _download(address: str, draft: Path, name: str) -> None:
     except (urllib.error.URLError, TimeoutError, ConnectionError, HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise FetchError(
-            f"cannot download {address} ({reason}). With a network, the same command goes on where it stopped; "
-            f"without one, fetch the files on another machine and copy them to {draft.parent}"
+            f"cannot download {address} ({reason}). With a network, the same command goes on where it "
+            f"stopped; without one, fetch the files on another machine and copy them to {draft.parent}"
         ) from error
 
 
