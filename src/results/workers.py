@@ -104,7 +104,7 @@ class Workers:
         command = [sys.executable, "-c", "from src.results.workers import serve; serve()"]
         while len(self._processes) < self.number:
             process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, pipesize=2**20
             )
             self._processes.append(process)
 
