@@ -1,4 +1,4 @@
-"""Curves of a cohort that a recording's gaps are filled with: their length, their gaps, their seams."""
+"""Curves of a cohort that a recording's gaps are filled with: their level, their seams."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ import numpy as np
 
 ANCHOR_SAMPLES = 5
 """Observed samples beside a gap whose median misfit the curve has to meet: one sample is noise."""
+
+
+def typical_size(observed: np.ndarray) -> np.ndarray:
+    """Return the median of each recording's observed samples, shape (n, 1); 1 where that is 0.
+
+    `observed` (n, T) is NaN where missing, and every recording has an observed sample.
+    """
+    median = np.nanmedian(observed, axis=1, keepdims=True)
+    return np.where(median == 0, 1.0, median)
 
 
 def check_length(observed: np.ndarray, curve: np.ndarray, name: str) -> None:

@@ -9,9 +9,8 @@ import numpy as np
 from scipy.optimize import minimize
 from statsmodels.tsa.statespace.kalman_smoother import KalmanSmoother
 
-from src.imputation.curves import check_length
+from src.imputation.curves import check_length, typical_size
 from src.imputation.imputed import Imputed, complete, mean_curve, observed_only, spread
-from src.networks.blocks import typical_size
 
 _START = (0.5, 1.0, 100.0, 10.0)  # a pupil at 30 Hz, roughly
 _BOUNDS = ((1e-4, 10.0), (1e-4, 10.0), (0.1, 1e5), (0.1, 1e5))

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.ndimage import binary_dilation
 
-from src.imputation.curves import check_length, meet_observed
+from src.imputation.curves import check_length, meet_observed, typical_size
 from src.imputation.imputed import Imputed, complete, mean_curve, observed_only
-from src.networks.blocks import at_samples, block_means, typical_size
+from src.networks.blocks import at_samples, block_means
 from src.networks.pypots import Gaps, build_network, imputation_loss, reconstruct
 from src.networks.training import Machine, Training, train
 

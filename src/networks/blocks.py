@@ -1,17 +1,8 @@
-"""Recordings on a coarser time grid: their size, the means of blocks of samples, and the way back."""
+"""A coarser time grid: means of blocks of samples, and back to samples."""
 
 from __future__ import annotations
 
 import numpy as np
-
-
-def typical_size(observed: np.ndarray) -> np.ndarray:
-    """Return the median of each recording's observed samples, shape (n, 1); 1 where that is 0.
-
-    `observed` (n, T) is NaN where missing, and every recording has an observed sample.
-    """
-    median = np.nanmedian(observed, axis=1, keepdims=True)
-    return np.where(median == 0, 1.0, median)
 
 
 def block_means(deviation: np.ndarray, stride: int) -> tuple[np.ndarray, np.ndarray]:

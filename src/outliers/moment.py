@@ -8,12 +8,11 @@ from typing import Any, Self
 import numpy as np
 
 from src.cohort.cohort import Cohort
-from src.networks.blocks import typical_size
-from src.networks.moment_recordings import Reader, Tuning
+from src.networks.moment_recordings import Reader, Tuning, recorded_size
 from src.networks.pypots import Gaps
 from src.networks.training import Machine, Training
 from src.outliers.signals import fill_lost
-from src.outliers.thresholds import best_f1_threshold
+from src.outliers.thresholds import best_threshold
 
 
 class MomentZeroShot:
@@ -22,8 +21,8 @@ class MomentZeroShot:
     A sample's score is its distance from the reconstruction, as a share of the recording's median size. As in
     the paper (anomaly detection by reconstruction error with the pre-trained head, section 3.4) and in the
     authors' own detector nothing is hidden from the network but what the device lost. The threshold is the
-    one with the best F1 on the fitted recordings, all their samples pooled, given the artefact mask. Samples
-    the device lost are flagged, always.
+    one with the best F1 on the fitted recordings, all their samples pooled, given the artefact mask, among
+    those that flag few good samples (`max_fpr`). Samples the device lost are flagged, always.
 
     Parameters
     ----------
@@ -31,6 +30,8 @@ class MomentZeroShot:
         Name of the weights.
     stride, overlap, batch_size
         See `src.networks.moment_recordings.Reader`.
+    max_fpr : float
+        Share of the good samples of the fitted recordings that may be flagged, at most.
     n_jobs : int
         Threads of torch; another number may change the seventh digit of a score.
     device : str
@@ -48,10 +49,12 @@ class MomentZeroShot:
         stride: int,
         overlap: float,
         batch_size: int,
+        max_fpr: float,
         n_jobs: int,
         device: str,
         verbose: bool,
     ) -> None:
+        self.max_fpr = max_fpr
         self.reader = Reader(checkpoint, stride, overlap, batch_size, Machine(n_jobs, device, verbose))
 
     def check_ready(self) -> None:
@@ -79,7 +82,7 @@ class MomentZeroShot:
         self.network_ = self.reader.open()
         self._tune(cohort.pupil, cohort.truth_mask | ~finite)
         scores = self._scores(cohort.pupil)
-        self.threshold_ = best_f1_threshold(scores[finite], cohort.truth_mask[finite])
+        self.threshold_ = best_threshold(scores[finite], cohort.truth_mask[finite], self.max_fpr)
         return self
 
     def detect(self, cohort: Cohort) -> np.ndarray:
@@ -96,7 +99,7 @@ class MomentZeroShot:
         rows = np.flatnonzero(np.isfinite(known).any(axis=1))
         if len(rows):
             misfit = known[rows] - self.reader.curves(self.network_, known[rows])
-            scores[rows] = np.abs(misfit / typical_size(known[rows]))
+            scores[rows] = np.abs(misfit / recorded_size(known[rows]))
         return np.where(np.isfinite(known), scores, 0.0)
 
 
@@ -123,7 +126,7 @@ class MomentFinetune(MomentZeroShot):
     seed : int
         Seed of order, windows, gaps and dropout.
     **reading
-        checkpoint, stride, overlap, batch_size, n_jobs, device, verbose: see `MomentZeroShot`.
+        checkpoint, stride, overlap, batch_size, max_fpr, n_jobs, device, verbose: see `MomentZeroShot`.
     """
 
     name = "MOMENT-gt-finetune"

@@ -5,32 +5,22 @@ from __future__ import annotations
 import numpy as np
 
 
-def best_f1_threshold(scores: np.ndarray, truth: np.ndarray) -> float:
-    """Return the threshold above which samples agree best with the truth, by F1.
-
-    F1 = 2 TP / (2 TP + FP + FN) is computed for a cut between any two neighbouring scores; of equally good
-    cuts the highest is taken.
+def best_threshold(scores: np.ndarray, artefact: np.ndarray, max_fpr: float) -> float:
+    """Return the threshold above which to flag for the largest F1; without artefacts the largest score.
 
     Parameters
     ----------
     scores : ndarray, shape (m,)
-        Larger where more outlying; finite.
-    truth : ndarray of bool, shape (m,)
-        True for an artefact.
-
-    Returns
-    -------
-    float
-        Halfway between two scores; infinite where there is no artefact.
+    artefact : ndarray of bool, shape (m,)
+        The truth.
+    max_fpr : float
+        Share of the samples that are no artefacts that may be flagged.
     """
-    if not truth.any():
-        return np.inf
     order = np.argsort(-scores, kind="stable")
-    ordered = scores[order]
-    hits = np.cumsum(truth[order])
-    flagged = np.arange(1, len(scores) + 1)
-    f1 = 2 * hits / (flagged + truth.sum())
-    last = np.append(ordered[:-1] > ordered[1:], True)  # equal scores are flagged together
-    best = int(np.argmax(np.where(last, f1, -1.0)))
-    below = ordered[best + 1] if best + 1 < len(ordered) else ordered[best] - 1.0
-    return float((ordered[best] + below) / 2)
+    ordered, true = scores[order], artefact[order]
+    count = np.arange(len(scores))  # flag so many, those with the largest scores
+    found = np.cumsum(true) - true
+    allowed = (count - found <= max_fpr * (~artefact).sum()) & np.append(True, ordered[1:] < ordered[:-1])
+    f1 = 2 * found / np.maximum(count + artefact.sum(), 1)
+    best = int(np.argmax(np.where(allowed, f1, -1.0)))
+    return float(ordered[best])

@@ -113,9 +113,10 @@ def test_a_recording_s_flags_do_not_depend_on_its_company(path, cohort):
 def test_threads_do_not_change_the_result(path, cohort):
     if "n_jobs" not in yaml.safe_load(path.read_text(encoding="utf-8")):
         pytest.skip("runs on one thread")
-    one, three = (build(path, n_jobs=n) for n in (1, 3))
-    view = given(one, cohort)
-    one, three = (method.fit(view).detect(view) for method in (one, three))
+    one, three = (
+        method.fit(given(method, cohort)).detect(given(method, cohort))
+        for method in (build(path, n_jobs=n) for n in (1, 3))
+    )
     np.testing.assert_array_equal(one, three)
 
 

@@ -1,38 +1,36 @@
-"""The threshold with the best F1 against trying them all."""
+"""The threshold with the best F1: by hand, and against trying them all."""
 
 import numpy as np
-import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from src.outliers.thresholds import best_f1_threshold
+from src.outliers.thresholds import best_threshold
 
 
 def f1(flags, truth):
-    return 2 * (flags & truth).sum() / (flags.sum() + truth.sum())
+    return 2 * (flags & truth).sum() / max(flags.sum() + truth.sum(), 1)
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_no_other_threshold_has_a_better_f1(seed):
-    rng = np.random.default_rng(seed)
-    truth = rng.random(60) < 0.3
-    scores = np.round(rng.normal(truth * 1.0, 1.0), 1)  # with ties
-    reached = f1(scores > best_f1_threshold(scores, truth), truth)
-    candidates = np.r_[scores.min() - 1, scores]
-    assert reached == max(f1(scores > threshold, truth) for threshold in candidates)
+def test_a_threshold_by_hand():
+    scores = np.array([1.0, 9.0, 2.0, 8.0, 3.0, 7.0])
+    artefact = np.array([False, True, False, True, False, False])
+    assert best_threshold(scores, artefact, 1.0) == 7.0
+    assert best_threshold(scores, np.zeros(6, dtype=bool), 1.0) == 9.0  # none: nothing is flagged
+    artefact[2] = True  # to get it, 7 and 3 must be flagged too: two of three clean ones
+    assert best_threshold(scores, artefact, 1.0) == 7.0
 
 
-def test_by_hand():
-    # flagging the three largest: TP 2, FP 1, FN 0 -> 4/5; the two largest: 2 of 2 and one missed -> 2/4
-    scores, truth = np.array([0.1, 0.2, 0.9, 0.6, 0.4]), np.array([0, 0, 1, 0, 1], dtype=bool)
-    assert best_f1_threshold(scores, truth) == pytest.approx(0.3)
+samples = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=1, max_size=20)
 
 
-def test_a_cut_lies_halfway_between_two_scores():
-    # the largest alone: F1 1; every lower cut flags good samples too
-    scores, truth = np.array([3.0, 2.0, 1.0, 0.0]), np.array([1, 0, 0, 0], dtype=bool)
-    assert best_f1_threshold(scores, truth) == 2.5
-
-
-def test_all_artefacts_and_none():
-    scores = np.array([3.0, 2.0, 1.0])
-    assert (scores > best_f1_threshold(scores, np.ones(3, dtype=bool))).all()
-    assert best_f1_threshold(scores, np.zeros(3, dtype=bool)) == np.inf
+@given(samples, st.sampled_from([0.0, 0.3, 1.0]))
+def test_the_best_threshold_is_the_one_a_loop_over_all_finds(pairs, max_fpr):
+    scores, artefact = np.array([p[0] for p in pairs], dtype=float), np.array([p[1] for p in pairs])
+    allowed = [
+        threshold
+        for threshold in np.unique(scores)
+        if (scores > threshold)[~artefact].sum() <= max_fpr * (~artefact).sum()
+    ]
+    found = best_threshold(scores, artefact, max_fpr)
+    assert found in allowed
+    assert f1(scores > found, artefact) == max(f1(scores > t, artefact) for t in allowed)
