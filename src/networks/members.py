@@ -7,8 +7,7 @@ probabilities. Trained stacked, a network is what its members are: dense layers 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +16,8 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as log_loss
 from torch.nn.functional import pad
+
+from src.networks.threads import one_thread
 
 Layers = Callable[[Mapping[str, Tensor]], list[tuple[Tensor, Tensor]]]
 """From stacked parameters (b, ...) to weights (b, members, in, out) and biases (b, members, out) of each layer."""
@@ -166,17 +167,6 @@ def probability(network: Scores, X: np.ndarray) -> np.ndarray:
     with one_thread(), torch.inference_mode():
         scores = network(torch.as_tensor(X, dtype=torch.float32))
         return scores.double().sigmoid().mean(dim=1).numpy()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Hold torch to one thread: the evaluation runs a process per core."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 class _MeanOfMembers(nn.Module):
