@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from src.classifiers.network import NetworkClassifier
@@ -57,11 +58,7 @@ class MLP(NetworkClassifier):
         from torch import nn
 
         sizes = [self.n_features_in_, *[self.width] * self.n_layers]
-        hidden = [
-            part
-            for n_in, n_out in zip(sizes, sizes[1:], strict=False)
-            for part in (nn.Linear(n_in, n_out), nn.ReLU())
-        ]
+        hidden = [part for n_in, n_out in pairwise(sizes) for part in (nn.Linear(n_in, n_out), nn.ReLU())]
         return nn.Sequential(*hidden, nn.Linear(sizes[-1], 1))
 
     def _layers(self, parameters: Mapping[str, Any]) -> list[tuple[Any, Any]]:

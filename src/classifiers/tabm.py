@@ -12,8 +12,8 @@ class TabM(NetworkClassifier):
     """The `tabm` package's TabM without feature embeddings and dropout.
 
     k members share the weights of their hidden layers up to a factor per input and output (BatchEnsemble) and
-    have last layers of their own. They are trained separately, the mean of their probabilities is the prediction.
-    Without dropout, a row drawn three times is one that weighs three times as much.
+    have last layers of their own. They are trained separately; the mean of their probabilities is the
+    prediction. Without dropout, a row drawn three times is one that weighs three times as much.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class TabM(NetworkClassifier):
         )
 
     def _layers(self, parameters: Mapping[str, Any]) -> list[tuple[Any, Any]]:
-        """Return each member's own dense layers: (x r) W s = x (r W s), with factors r of inputs, s of outputs."""
+        """Return each member's own dense layers: (x r) W s = x (r W s), r of the inputs, s of the outputs."""
         layers = []
         for block in range(self.n_blocks):
             weight, r, s, bias = (

@@ -32,7 +32,7 @@ class TabPFN(TabularClassifier):
     checkpoint : str
         Name of the weights in `configs/mlflow_registry/weights.yaml`.
     n_estimators : int
-        Passes, each over the table with features and classes in another order; their mean is the prediction.
+        Passes over the table with features and classes in another order each; their mean is the prediction.
     class_weight : 'balanced' or mapping of label to weight, optional
         How much each class weighs; see `TabularClassifier`.
     device : str
@@ -67,7 +67,7 @@ class TabPFN(TabularClassifier):
     def _fit_filled(self, X: np.ndarray, positive: np.ndarray, weight: np.ndarray) -> None:
         self.share_ = float(np.average(positive, weights=weight))
         self.odds_ = weight[positive == 1].mean() / weight[positive == 0].mean()
-        self.varies_ = bool((X != X[0]).any())
+        self.varies_ = bool((X[0] != X).any())
         if not self.varies_:  # the package refuses such a table
             return
         with _quiet():

@@ -76,8 +76,8 @@ class TabularClassifier(ClassifierMixin, BaseEstimator, ABC):
         if self.class_weight is None:
             return ""
         return (
-            f"class_weight={self.class_weight} makes probabilities of the rarer class too high: calibration and "
-            "Brier score suffer, AUROC does not gain (van den Goorbergh et al. 2022, JAMIA 29:1525)"
+            f"class_weight={self.class_weight} makes probabilities of the rarer class too high: calibration "
+            "and Brier score suffer, AUROC does not gain (van den Goorbergh et al. 2022, JAMIA 29:1525)"
         )
 
     def _row_weights(self, classes: np.ndarray, positive: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -134,6 +134,9 @@ class BatchedTabularClassifier(TabularClassifier):
 
     resamples_at_once = 100
     """Resamples that are best handed over together."""
+
+    equal_within = 1e-6
+    """How far a probability may be from that of a single fit: rounding, of single precision in networks."""
 
     def fit_resamples(
         self, X: np.ndarray, y: np.ndarray, counts: np.ndarray, random_states: np.ndarray

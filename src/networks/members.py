@@ -1,7 +1,7 @@
 """Small classification networks of several members, trained alone or many of them stacked.
 
-A network maps features (n, k) to one score (log odds) per row and member, (n, members) after the axes of size 1
-are dropped. Members are trained side by side, each on its own loss; the prediction is the mean of their
+A network maps features (n, k) to one score (log odds) per row and member, (n, members) after the axes of size
+1 are dropped. Members are trained side by side, each on its own loss; the prediction is the mean of their
 probabilities. Trained stacked, a network is what its members are: dense layers with ReLU between them.
 """
 
@@ -20,7 +20,7 @@ from torch.nn.functional import pad
 from src.networks.threads import one_thread
 
 Layers = Callable[[Mapping[str, Tensor]], list[tuple[Tensor, Tensor]]]
-"""From stacked parameters (b, ...) to weights (b, members, in, out) and biases (b, members, out) of each layer."""
+"""From stacked parameters (b, ...) to each layer's weight (b, members, in, out) and bias (b, members, out)."""
 
 
 _BLOCK = 16  # single-precision numbers in the widest registers
@@ -104,7 +104,7 @@ def train_alone(network: Scores, X: np.ndarray, y: np.ndarray, weight: np.ndarra
         verbose=0,
         device=how.target,
     )
-    with one_thread():
+    with one_thread(), torch.random.fork_rng(devices=[]):  # skorch's loader draws a seed that nothing uses
         net.fit(X.astype(np.float32), np.column_stack([y, weight]).astype(np.float32))
         network.to("cpu")
 
@@ -194,8 +194,8 @@ def _check(loss: Tensor, epoch: int) -> None:
         )
 
 
-# Processors compute blocks of numbers otherwise than what is left over, in the last digit. Where each sample's rows
-# and parameters fill whole blocks, its result does not depend on its place in the stack.
+# Processors compute blocks of numbers otherwise than what is left over, in the last digit. Where each
+# sample's rows and parameters fill whole blocks, its result does not depend on its place in the stack.
 
 
 def _whole_blocks(table: np.ndarray) -> np.ndarray:
@@ -208,7 +208,9 @@ def _stacked(networks: Sequence[Scores]) -> Tensor:
     """Return the parameters of each network in a row of its own, each parameter in whole blocks."""
     return torch.stack(
         [
-            torch.cat([pad(own.detach().flatten(), (0, -own.numel() % _BLOCK)) for own in net.network.parameters()])
+            torch.cat(
+                [pad(own.detach().flatten(), (0, -own.numel() % _BLOCK)) for own in net.network.parameters()]
+            )
             for net in networks
         ]
     )
