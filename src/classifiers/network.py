@@ -29,7 +29,7 @@ class NetworkClassifier(BatchedTabularClassifier):
     packages: tuple[str, ...] = ("torch", "skorch")
 
     resamples_at_once = 10  # measured: more are no faster
-    equal_within = 1e-4  # measured: 2e-5 on 208 rows
+    equal_within = 1e-3  # measured on 208 rows: mostly 1e-7, rarely up to 2e-4
 
     def check_ready(self) -> None:
         """Raise NotReady if a package is missing."""

@@ -32,7 +32,7 @@ class TabPFN(TabularClassifier):
     checkpoint : str
         Name of the weights in `configs/mlflow_registry/weights.yaml`.
     n_estimators : int
-        Passes over the table with features and classes in another order each; their mean is the prediction.
+        Passes over the table, each with another order of features and classes.
     class_weight : 'balanced' or mapping of label to weight, optional
         How much each class weighs; see `TabularClassifier`.
     device : str

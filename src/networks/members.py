@@ -20,7 +20,7 @@ from torch.nn.functional import pad
 from src.networks.threads import one_thread
 
 Layers = Callable[[Mapping[str, Tensor]], list[tuple[Tensor, Tensor]]]
-"""From stacked parameters (b, ...) to each layer's weight (b, members, in, out) and bias (b, members, out)."""
+"""From stacked parameters (b, ...) to weight (b, members, in, out) and bias (b, members, out) per layer."""
 
 
 _BLOCK = 16  # single-precision numbers in the widest registers
@@ -145,7 +145,7 @@ def train_together(
                 _whole_blocks(np.where(weight[:, :, None] > 0, X, 0.0)),
                 _whole_blocks(y[None])[0],
                 _whole_blocks(weight / weight.sum(axis=1, keepdims=True)),
-                [float(network.offset) for network in networks],
+                [network.state_dict()["offset"].item() for network in networks],
             )
         )
         optimizer = torch.optim.AdamW(
@@ -181,7 +181,7 @@ class _MeanOfMembers(nn.Module):
 class _FullBatch(NeuralNet):
     """skorch's loop, with an error where the loss is not finite."""
 
-    def get_loss(self, *args, **kwargs):  # type: ignore[no-untyped-def]
+    def get_loss(self, *args, **kwargs):
         loss = super().get_loss(*args, **kwargs)
         _check(loss, len(self.history))
         return loss
