@@ -24,8 +24,8 @@ class TabPFN(TabularClassifier):
     The weights of version 2 may be used for any purpose with attribution; those of later versions not
     commercially, which is why they are not the default of this project.
 
-    The package takes no weights of rows. Class weights multiply the odds it predicts, as they would those of a
-    model that is right.
+    The package takes no weights of rows. Class weights multiply the odds it predicts, as they would those of
+    a model that is right.
 
     Parameters
     ----------
