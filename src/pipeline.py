@@ -344,8 +344,11 @@ class Pipeline:
 
         combination = self.combination
         subjects = combination.cohort.subjects[self.labelled]
+        classifier = combination.steps["classifier"].build()
+        if caveat := getattr(classifier, "caveat", ""):
+            log.warning("classifier=%s: %s", combination.steps["classifier"].name, caveat)
         result = bootstrap(
-            combination.steps["classifier"].build(),
+            classifier,
             values[self.labelled],
             subjects["label"].to_numpy(dtype=np.int8),
             subject_codes=list(subjects["recording"]),
