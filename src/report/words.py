@@ -67,7 +67,8 @@ def notes(benchmark: Benchmark) -> list[str]:
         "imputation": _about_imputation,
         "outlier_detection": _about_quality,
     }
-    return [*about_stage[benchmark.question.stage](benchmark), _coverage(benchmark)]
+    about = about_stage[benchmark.question.stage](benchmark)
+    return [*about, *_about_ensembles(benchmark), _coverage(benchmark)]
 
 
 def cautions(benchmark: Benchmark) -> list[str]:
@@ -240,6 +241,40 @@ def _about_quality(benchmark: Benchmark) -> list[str]:
     if table["reference"].any():
         lines.append("A method that was given the truth is shown as a reference and has no rank.")
     return lines
+
+
+def _about_ensembles(benchmark: Benchmark) -> list[str]:
+    """Who is in each ensemble of the table, and who is not and why."""
+    stages = {stage: column for stage, column in FACTORS.items() if column in benchmark.factors}
+    rows = benchmark.ensembles
+    shown = [
+        method in set(benchmark.table[stages[stage]]) if stage in stages else False
+        for stage, method in zip(rows["stage"], rows["method"], strict=True)
+    ]
+    made: dict[str, dict[str, list[str]]] = {}  # ensemble -> what it is made of -> detectors before it
+    for _, members in rows[shown].groupby(["stage", "method", "outlier_method"], sort=False):
+        first = records(members)[0]
+        texts = made.setdefault(first["method_display"] or first["method"], {})
+        texts.setdefault(_members(records(members)), []).append(first["outlier_display"])
+    return [
+        f"{ensemble}{' after ' + ', '.join(detectors) if len(texts) > 1 else ''} is made of {text}."
+        for ensemble, texts in made.items()
+        for text, detectors in texts.items()
+    ]
+
+
+def _members(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Those used; behind them those not kept and left out, with their reasons."""
+    names = {row["member"]: row["member_display"] or row["member"] for row in rows}
+    quality = {
+        row["member"]: "" if pd.isna(row["quality"]) else f" (F1 {row['quality']:.3f})" for row in rows
+    }
+    used = [names[row["member"]] + quality[row["member"]] for row in rows if row["status"] == "used"]
+    text = ", ".join(used)
+    for status in ("not kept", "left out"):
+        others = [f"{names[row['member']]} ({row['reason']})" for row in rows if row["status"] == status]
+        text += f"; {status}: {', '.join(others)}" if others else ""
+    return text
 
 
 def _coverage(benchmark: Benchmark) -> str:
