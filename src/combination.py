@@ -115,7 +115,7 @@ class Step:
         return replace(self, members=kept, left_out=left_out)
 
     def lacks(self) -> str:
-        """Say what the method lacks on this machine; nothing where it can run, or fails for another reason."""
+        """Say what the method lacks on this machine; nothing where it can run or has another fault."""
         try:
             self.check_ready()
         except NotReady as reason:

@@ -14,7 +14,7 @@ _N_FEATURES = 8  # the size of the default feature set; the time of a fit hardly
 
 
 def look_ahead(combination: Combination) -> dict[str, Any]:
-    """Say whether a combination is finished or cannot run, and project the time of its fits from one timed fit.
+    """Say whether a combination is finished or cannot run, and project the time of its fits from one of them.
 
     Returns
     -------

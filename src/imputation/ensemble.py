@@ -14,11 +14,11 @@ class MeanImputation:
     """The mean of the members' values, and their spread as its uncertainty.
 
     The spread is the standard deviation over the members (n - 1), as between the networks of a deep ensemble
-    (Lakshminarayanan, Pritzel & Blundell 2017, NeurIPS 30, section 2.4). It says where the members disagree; what all of
-    them get wrong alike is not in it, nor what a member says of its own uncertainty. Where all members agree
-    to the last bit they fell back on the same thing, such as the mean curve in a recording without an
-    observed sample: there the spread of the fitted recordings about their mean curve stands in. A single
-    member has no spread, and then there is no `sd`.
+    (Lakshminarayanan, Pritzel & Blundell 2017, NeurIPS 30, section 2.4). It says where the members disagree;
+    what all of them get wrong alike is not in it, nor what a member says of its own uncertainty. Where all
+    members agree to the last bit they fell back on the same thing, such as the mean curve in a recording
+    without an observed sample: there the spread of the fitted recordings about their mean curve stands in. A
+    single member has no spread, and then there is no `sd`.
 
     `learn` and `combine` are all there is to it where the members' signals are known; `fit` and `impute` do
     the same with the members themselves.

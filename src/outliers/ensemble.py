@@ -132,8 +132,8 @@ class ThresholdedVote(MeanVote):
         if len(self.dropped_) == len(self.members):
             measures = ", ".join(f"{name} {f1:.3f}" for name, f1 in self.quality_.items())
             raise ValueError(
-                f"no member of the ensemble reaches an F1 of {self.min_f1:g} on recordings it was not fitted on: "
-                f"{measures}; lower min_f1 or choose another method"
+                f"no member of the ensemble reaches an F1 of {self.min_f1:g} on recordings it was not fitted "
+                f"on: {measures}; lower min_f1 or choose another method"
             )
         return self
 

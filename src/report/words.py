@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from src.figures.style import FACTORS, records
@@ -248,11 +249,12 @@ def _about_ensembles(benchmark: Benchmark) -> list[str]:
     stages = {stage: column for stage, column in FACTORS.items() if column in benchmark.factors}
     rows = benchmark.ensembles
     shown = [
-        method in set(benchmark.table[stages[stage]]) if stage in stages else False
+        stage in stages and method in set(benchmark.table[stages[stage]])
         for stage, method in zip(rows["stage"], rows["method"], strict=True)
     ]
     made: dict[str, dict[str, list[str]]] = {}  # ensemble -> what it is made of -> detectors before it
-    for _, members in rows[shown].groupby(["stage", "method", "outlier_method"], sort=False):
+    rows = rows.loc[np.array(shown, dtype=bool)]
+    for _, members in rows.groupby(["stage", "method", "outlier_method"], sort=False):
         first = records(members)[0]
         texts = made.setdefault(first["method_display"] or first["method"], {})
         texts.setdefault(_members(records(members)), []).append(first["outlier_display"])
