@@ -239,7 +239,7 @@ class Pipeline:
         """Return the run of each member of an ensemble, which is remembered as if it stood alone."""
         runs = {}
         for name, member in step.members.items():
-            alone = self._with(member)
+            alone = self._alone(member)
             try:
                 alone._remember(step.stage, partial(compute, alone))
             except Exception as error:
@@ -250,8 +250,8 @@ class Pipeline:
             runs[name] = alone.runs[step.stage]
         return runs
 
-    def _with(self, step: Step) -> Pipeline:
-        """Return this pipeline with another method in the place of one of its own."""
+    def _alone(self, step: Step) -> Pipeline:
+        """Return this pipeline with a member in the place of its ensemble."""
         other = copy(self)
         other.cohort = self.cohort
         other.combination = replace(self.combination, steps={**self.combination.steps, step.stage: step})
@@ -269,7 +269,7 @@ class Pipeline:
             folders = {name: self.tracking.artifacts(run) for name, run in runs.items()}
             mask = detector.combine({name: stage_files.read_mask(path) for name, path in folders.items()})
         else:
-            detector.fit(self._view(step, self.fit_rows))
+            detector = detector.fit(self._view(step, self.fit_rows))
             mask = detector.detect(self._view(step, np.ones_like(self.fit_rows)))
         if mask.shape != self.cohort.pupil.shape or mask.dtype != bool:
             raise PipelineError(
@@ -328,7 +328,7 @@ class Pipeline:
         cohort, fitted = self.cohort, self.fit_rows
         truth = cohort.truth_pupil if self._needs_truth(step) else None
         fit_truth = {} if truth is None else {"truth": truth[fitted]}
-        imputer.fit(cohort.pupil[fitted], missing[fitted], **fit_truth)
+        imputer = imputer.fit(cohort.pupil[fitted], missing[fitted], **fit_truth)
         return imputer.impute(cohort.pupil, missing, truth=truth)
 
     def _imputation_quality(self, pupil: np.ndarray, missing: np.ndarray) -> list[dict[str, Any]]:
