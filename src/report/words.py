@@ -252,12 +252,12 @@ def _about_ensembles(benchmark: Benchmark) -> list[str]:
         stage in stages and method in set(benchmark.table[stages[stage]])
         for stage, method in zip(rows["stage"], rows["method"], strict=True)
     ]
-    made: dict[str, dict[str, list[str]]] = {}  # ensemble -> what it is made of -> detectors before it
     rows = rows.loc[np.array(shown, dtype=bool)]
-    for _, members in rows.groupby(["stage", "method", "outlier_method"], sort=False):
-        first = records(members)[0]
-        texts = made.setdefault(first["method_display"] or first["method"], {})
-        texts.setdefault(_members(records(members)), []).append(first["outlier_display"])
+    label = benchmark.background.label
+    made: dict[str, dict[str, list[str]]] = {}  # ensemble -> what it is made of -> detectors before it
+    for (stage, method, detector), members in rows.groupby(["stage", "method", "outlier_method"], sort=False):
+        text = _members(benchmark, records(members))
+        made.setdefault(label(stage, method), {}).setdefault(text, []).append(label("outlier", detector))
     return [
         f"{ensemble}{' after ' + ', '.join(detectors) if len(texts) > 1 else ''} is made of {text}."
         for ensemble, texts in made.items()
@@ -265,18 +265,17 @@ def _about_ensembles(benchmark: Benchmark) -> list[str]:
     ]
 
 
-def _members(rows: Sequence[Mapping[str, Any]]) -> str:
+def _members(benchmark: Benchmark, rows: Sequence[Mapping[str, Any]]) -> str:
     """Those used; behind them those not kept and left out, with their reasons."""
-    names = {row["member"]: row["member_display"] or row["member"] for row in rows}
-    quality = {
-        row["member"]: "" if pd.isna(row["quality"]) else f" (F1 {row['quality']:.3f})" for row in rows
-    }
-    used = [names[row["member"]] + quality[row["member"]] for row in rows if row["status"] == "used"]
-    text = ", ".join(used)
-    for status in ("not kept", "left out"):
-        others = [f"{names[row['member']]} ({row['reason']})" for row in rows if row["status"] == status]
-        text += f"; {status}: {', '.join(others)}" if others else ""
-    return text
+    listed: dict[str, list[str]] = {}
+    for row in rows:
+        known = f"F1 {row['quality']:.3f}" if pd.notna(row["quality"]) else ""
+        about = known if row["status"] == "used" else row["reason"]
+        name = benchmark.background.label(row["stage"], row["member"])
+        listed.setdefault(row["status"], []).append(f"{name} ({about})" if about else name)
+    parts = [", ".join(listed["used"])]
+    parts += [f"{status}: {', '.join(names)}" for status, names in listed.items() if status != "used"]
+    return "; ".join(parts)
 
 
 def _coverage(benchmark: Benchmark) -> str:

@@ -217,7 +217,7 @@ def test_what_ensembles_are_made_of(full):
     assert rows["reason"].fillna("").tolist() == ["", "no package", "F1 0.2", ""]
     assert rows["quality"].tolist() == pytest.approx([0.75, np.nan, 0.2, np.nan], nan_ok=True)
     shown = database.query("SELECT method_display, member_display, status FROM v_ensembles LIMIT 2")
-    assert shown.values.tolist() == [["LOF", "LOF", "used"], ["LOF", "Prophet", "left out"]]
+    assert shown.values.tolist() == [["LOF", "LOF", "used"], ["LOF", "SubPCA", "not kept"]]
 
 
 def test_provenance_says_where_it_all_comes_from(full):
