@@ -255,9 +255,11 @@ def _about_ensembles(benchmark: Benchmark) -> list[str]:
     rows = rows.loc[np.array(shown, dtype=bool)]
     label = benchmark.background.label
     made: dict[str, dict[str, list[str]]] = {}  # ensemble -> what it is made of -> detectors before it
-    for (stage, method, detector), members in rows.groupby(["stage", "method", "outlier_method"], sort=False):
-        text = _members(benchmark, records(members))
-        made.setdefault(label(stage, method), {}).setdefault(text, []).append(label("outlier", detector))
+    for _, group in rows.groupby(["stage", "method", "outlier_method"], sort=False):
+        members = records(group)
+        texts = made.setdefault(label(members[0]["stage"], members[0]["method"]), {})
+        detectors = texts.setdefault(_members(benchmark, members), [])
+        detectors.append(label("outlier", members[0]["outlier_method"]))
     return [
         f"{ensemble}{' after ' + ', '.join(detectors) if len(texts) > 1 else ''} is made of {text}."
         for ensemble, texts in made.items()
