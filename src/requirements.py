@@ -27,3 +27,21 @@ def need_packages(method: str, extra: str, packages: Iterable[str]) -> None:
         raise NotReady(
             f"{method} needs {', '.join(lacking)}, not installed here: pip install 'foundation-plr[{extra}]'"
         )
+
+
+class NotHereYet:
+    """Stands for a method without a config: it can be planned, and fails at once with the reason.
+
+    Parameters
+    ----------
+    stage, name : str
+    """
+
+    def __init__(self, stage: str, name: str) -> None:
+        self.stage = stage
+        self.name = name
+
+    def check_ready(self) -> None:
+        """Raise `NotReady`, always."""
+        file = f"configs/{self.stage}/{self.name}.yaml"
+        raise NotReady(f"{self.stage}={self.name} cannot be run here yet: there is no {file}")
