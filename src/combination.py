@@ -15,11 +15,15 @@ from typing import Any
 
 import pandas as pd
 
+from src.networks.weights import weights_identity
 from src.registry import FACTORS
 from src.requirements import NotReady
 
 NOT_IN_KEY = frozenset({"n_jobs", "device", "verbose"})
 """Parameters that are no part of what a method is; they may change a result's last digits and no more."""
+
+WEIGHTS = "checkpoint"
+"""Parameter that names pretrained weights, in every method that has some."""
 
 MIN_MEMBERS = 2
 """With fewer members that can run, an ensemble cannot."""
@@ -139,9 +143,11 @@ class Step:
             member.check_ready()
 
     def key(self, *inputs: str) -> str:
-        """Hash of the method, its parameters, its source, its members and what goes into it."""
+        """Hash of the method, its parameters, source, pretrained weights and members, and what goes into it."""
         module = self.target.rpartition(".")[0]
         kept = {name: value for name, value in self.parameters.items() if name not in NOT_IN_KEY}
+        if WEIGHTS in kept:
+            inputs = (*inputs, hash_of(weights_identity(kept[WEIGHTS])))
         parts = [self.stage, self.target, kept, source_digest(module), *inputs]
         if self.is_ensemble:
             parts.append({name: member.key(*inputs) for name, member in self.members.items()})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -19,6 +20,7 @@ import numpy as np
 from src import stage_files
 from src.cohort import ARTEFACT_TYPES, Cohort
 from src.combination import Combination, Step
+from src.networks.checkpoints import keep_in
 from src.provenance import code_commit, package_versions
 from src.registry import FACTORS, load_registry
 from src.tracking import Record, StoredRun, Tracking
@@ -200,7 +202,11 @@ class Pipeline:
         self.report(("stage", stage, self.combination.steps[stage].name))
         self._refuse_known_failure(stage)
         started = time.time()
-        self.runs[stage] = self._log(stage, compute(), started)
+        unfinished = self.tracking.unfinished(self.keys[stage])
+        with keep_in(unfinished):
+            outcome = compute()
+        self.runs[stage] = self._log(stage, outcome, started)
+        shutil.rmtree(unfinished, ignore_errors=True)
         return self.runs[stage]
 
     def _refuse_known_failure(self, stage: str) -> None:

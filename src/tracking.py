@@ -166,6 +166,10 @@ class Tracking:
         with FileLock(self._locks / stage_key):
             yield
 
+    def unfinished(self, stage_key: str) -> Path:
+        """Return the folder, which need not exist, for what a stage keeps while it is computed."""
+        return (self._root or ROOT / "mlartifacts") / ".unfinished" / stage_key
+
     def close_dead_runs(self) -> int:
         """Mark runs that a killed process of this machine left RUNNING as KILLED; return how many."""
         running = self._client.search_runs(

@@ -95,6 +95,31 @@ class Constant:
         return Imputed(np.where(missing, self.value, pupil + self.offset))
 
 
+class Trained(Constant):
+    """An imputer with two networks; the process that fits it may be killed in the second's third epoch."""
+
+    dies = False
+    epochs = 0
+
+    def fit(self, pupil, missing):
+        import torch
+
+        from src.networks.training import Machine, Training, train
+
+        def loss(module, rows, rng):
+            Trained.epochs += 1
+            if Trained.dies and Trained.epochs == 7:
+                raise KeyboardInterrupt
+            return (module.weight**2).sum()
+
+        for seed in (1, 2):
+            network = torch.nn.Linear(1, 1, bias=False)
+            torch.nn.init.constant_(network.weight, 1.0)
+            train(network, loss, len(pupil), Training(4, len(pupil), 0.1, seed), Machine())
+        self.value = 3.0 + network.weight.item()
+        return self
+
+
 class MeanSize:
     """A featuriser: mean pupil size."""
 

@@ -7,6 +7,7 @@ import pytest
 from methods import step_of
 
 from src.combination import CohortCard, Combination, Step, source_digest, sources_of
+from src.networks.weights import FOLDER_VARIABLE
 from src.registry import load_registry
 
 
@@ -47,6 +48,19 @@ def test_what_cannot_change_a_result_is_not_in_its_key():
         changed_stages(combination(outlier=step("outlier", seed=0, n_jobs=8, device="cuda", verbose=True)))
         == []
     )
+
+
+def test_pretrained_weights_are_in_the_key_as_they_are_on_this_machine(tmp_path, monkeypatch):
+    def key() -> str:
+        return step("features", "src.features.embeddings.Embeddings", checkpoint="MOMENT-1-small").key()
+
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "none"))
+    published = key()
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    assert key() == published
+    (tmp_path / "MOMENT-1-small").mkdir()
+    (tmp_path / "MOMENT-1-small" / "model.safetensors").write_bytes(b"other weights")
+    assert key() != published
 
 
 def test_the_cohort_changes_every_key():

@@ -106,6 +106,24 @@ def test_a_second_run_computes_nothing(combination):
     assert dummy_methods.calls == []
 
 
+@pytest.mark.parametrize("every_s", [0.0, 3600.0])
+def test_a_training_that_was_killed_goes_on_and_leaves_nothing_behind(
+    combination, tmp_path, monkeypatch, every_s
+):
+    monkeypatch.setattr("src.networks.checkpoints.EVERY_S", every_s)
+    monkeypatch.setattr(dummy_methods.Trained, "epochs", 0)
+    monkeypatch.setattr(dummy_methods.Trained, "dies", True)
+    combination = with_step(combination, "imputation", "dummy_methods.Trained")
+    with pytest.raises(KeyboardInterrupt):
+        run_combination(combination)
+    assert list(tmp_path.rglob("network-*.pt"))
+    monkeypatch.setattr(dummy_methods.Trained, "dies", False)
+    assert run_combination(combination)["state"] == "finished"
+    assert dummy_methods.Trained.epochs == 7 + (2 if every_s == 0 else 4)
+    assert not list(tmp_path.rglob("network-*.pt"))
+    assert not list((tmp_path / "mlartifacts" / ".unfinished").iterdir())
+
+
 def test_stages_are_shared_by_combinations(combination):
     run_combination(combination)
     dummy_methods.calls.clear()

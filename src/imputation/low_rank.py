@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from src.imputation.curves import at_samples, block_means, check_length, gaps, meet_observed, typical_size
+from src.imputation.curves import check_length, gaps, meet_observed, typical_size
 from src.imputation.imputed import Imputed, complete, mean_curve, observed_only, spread
+from src.networks.blocks import at_samples, block_means
 
 _LEAST_NOISE = 1e-9
 

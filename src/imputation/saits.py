@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.ndimage import binary_dilation
 
-from src.imputation.curves import at_samples, block_means, check_length, meet_observed, typical_size
+from src.imputation.curves import check_length, meet_observed, typical_size
 from src.imputation.imputed import Imputed, complete, mean_curve, observed_only
-from src.networks.pypots import Training, build_network, reconstruct, train
+from src.networks.blocks import at_samples, block_means
+from src.networks.pypots import Gaps, build_network, imputation_loss, reconstruct
+from src.networks.training import Machine, Training, train
 
 _HIDDEN_SHARE = 0.5  # blocks with this share of samples missing or more, and their neighbours, are not shown
 
@@ -31,8 +33,10 @@ class SAITS:
         Samples per block.
     n_layers, d_model, n_heads, d_ffn, dropout
         Size of the network: layers per attention block, model width, heads, feed-forward width, dropout.
-    epochs, batch_size, learning_rate, gap_share
-        See `src.networks.pypots.Training`.
+    epochs, batch_size, learning_rate, patience
+        See `src.networks.training.Training`.
+    gap_share : float
+        Share of the blocks that are hidden in training.
     gap_samples : sequence of two int
         Shortest and longest gap hidden in training, in samples.
     seed : int
@@ -60,6 +64,7 @@ class SAITS:
         learning_rate: float,
         gap_share: float,
         gap_samples: Sequence[int],
+        patience: int,
         seed: int,
         n_jobs: int,
         device: str,
@@ -78,6 +83,7 @@ class SAITS:
         self.learning_rate = learning_rate
         self.gap_share = gap_share
         self.gap_samples = tuple(gap_samples)
+        self.patience = patience
         self.seed = seed
         self.n_jobs = n_jobs
         self.device = device
@@ -107,15 +113,9 @@ class SAITS:
             d_ffn=self.d_ffn,
             dropout=self.dropout,
         )
-        train(
-            self.network_,
-            values / self.scale_,
-            known,
-            self._training(),
-            self.n_jobs,
-            self.device,
-            self.verbose,
-        )
+        loss = imputation_loss(values / self.scale_, known, self._gaps())
+        how = Training(self.epochs, self.batch_size, self.learning_rate, self.seed, self.patience)
+        train(self.network_, loss, len(values), how, self._machine())
         return self
 
     def impute(self, pupil: np.ndarray, missing: np.ndarray, truth: np.ndarray | None = None) -> Imputed:
@@ -137,11 +137,12 @@ class SAITS:
             values[rows] = meet_observed(curve, observed[rows], missing[rows])
         return complete(observed, missing, values, "SAITS")
 
-    def _training(self) -> Training:
+    def _gaps(self) -> Gaps:
         shortest, longest = (max(1, round(samples / self.stride)) for samples in self.gap_samples)
-        return Training(
-            self.epochs, self.batch_size, self.learning_rate, self.gap_share, (shortest, longest), self.seed
-        )
+        return Gaps(self.gap_share, (shortest, longest))
+
+    def _machine(self) -> Machine:
+        return Machine(self.n_jobs, self.device, self.verbose)
 
     def _blocks(self, observed: np.ndarray, typical: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the mean deviation of each block's observed samples (n, steps), and where there are any."""
@@ -154,6 +155,6 @@ class SAITS:
         lost, _ = block_means((~np.isfinite(observed)).astype(float), self.stride)
         hidden = binary_dilation(lost >= _HIDDEN_SHARE, structure=np.ones((1, 3)))
         visible = known & ~hidden
-        blocks = reconstruct(self.network_, values, visible, self.batch_size, self.n_jobs, self.device)
+        blocks = reconstruct(self.network_, values, visible, self.batch_size, self._machine())
         deviation = at_samples(blocks, self.stride, observed.shape[1])
         return (deviation * self.scale_ + self.level_curve_) * typical

@@ -27,10 +27,10 @@ DEFAULT_FOLDER = ROOT / "data" / "weights"
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """A published file: its SHA-256, and its size in bytes where that is known."""
+    """A published file: its SHA-256, and its size in bytes, which may be rounded."""
 
     sha256: str
-    size: int | None
+    size: int
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,11 @@ class Weights:
     reference: str
     run_with_real_weights: bool
     files: Mapping[str, WeightsFile]
+
+    @property
+    def size_mb(self) -> str:
+        """Size of all files, for people."""
+        return f"{sum(file.size for file in self.files.values()) / 1e6:.0f} MB"
 
 
 @cache
@@ -89,6 +94,12 @@ def place_of(name: str) -> Path:
     return Path(os.environ.get(FOLDER_VARIABLE) or DEFAULT_FOLDER) / name
 
 
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def weights_folder(name: str) -> Path:
     """Return the folder with all files of the weights called `name`.
 
@@ -113,18 +124,20 @@ def weights_identity(name: str) -> dict[str, str]:
     """Return the SHA-256 of each file of the weights called `name`.
 
     Of the files on this machine, whatever they are; where a file is not there, what the table says. So
-    results made with other files than the published ones never go by the same key.
+    results made with other files than the published ones never go by the same key. Empty for a name that the
+    table does not have: the method that asks for those weights says so.
     """
-    folder = place_of(name)
+    folder, known = place_of(name), load_weights().get(name)
+    if known is None:
+        return {}
     return {
         file: _digest(folder / file, (folder / file).stat().st_mtime_ns)
         if (folder / file).is_file()
         else facts.sha256
-        for file, facts in find_weights(name).files.items()
+        for file, facts in known.files.items()
     }
 
 
 @cache
 def _digest(path: Path, _modified: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return digest_of(path)

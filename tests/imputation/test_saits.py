@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from src.imputation.saits import SAITS
-from src.networks.pypots import Training, build_network, draw_gaps, reconstruct, train
+from src.networks.pypots import Gaps, build_network, draw_gaps, imputation_loss, reconstruct
+from src.networks.training import Machine, Training, train
 
 CONFIG = Path(__file__).parents[2] / "configs" / "imputation" / "SAITS.yaml"
 SETTINGS = {"n_layers": 1, "d_model": 16, "n_heads": 2, "d_k": 8, "d_v": 8, "d_ffn": 16}
@@ -45,15 +46,16 @@ def test_training_changes_the_network_and_lowers_its_error():
     phase = rng.uniform(0, 2 * np.pi, (64, 1))
     values = np.sin(np.arange(40) / 4 + phase)
     known = np.ones(values.shape, dtype=bool)
-    hidden = draw_gaps(known, 0.15, (1, 3), rng)
+    hidden = draw_gaps(known, Gaps(0.15, (1, 3)), rng)
 
     def error(network):
-        curve = reconstruct(network, values, known & ~hidden, 32, 1, "cpu")
+        curve = reconstruct(network, values, known & ~hidden, 32, Machine())
         return np.abs(curve - values)[hidden].mean()
 
     network = build_network("SAITS", 0, n_steps=40, n_features=1, **SETTINGS)
     before = error(network)
-    train(network, values, known, Training(60, 16, 0.005, 0.2, (1, 3), 0), 1, "cpu", False)
+    loss = imputation_loss(values, known, Gaps(0.2, (1, 3)))
+    train(network, loss, len(values), Training(60, 16, 0.005, 0), Machine())
     assert error(network) < 0.6 * before
 
 
@@ -63,7 +65,7 @@ def test_hidden_values_do_not_leak_into_the_network():
     values = rng.normal(size=(4, 30))
     known = rng.random((4, 30)) > 0.3
     changed = np.where(known, values, 1e6)
-    first, second = (reconstruct(network, v, known, 4, 1, "cpu") for v in (values, changed))
+    first, second = (reconstruct(network, v, known, 4, Machine()) for v in (values, changed))
     np.testing.assert_array_equal(first, second)
 
 
@@ -94,16 +96,9 @@ def test_torch_s_own_state_is_left_alone():
 def test_a_loss_that_is_not_finite_is_an_error(size):
     network = build_network("SAITS", 0, n_steps=30, n_features=1, **SETTINGS)
     values = np.full((4, 30), size)
+    loss = imputation_loss(values, np.ones((4, 30), dtype=bool), Gaps(0.2, (1, 3)))
     with pytest.raises(FloatingPointError, match="training diverged in epoch 1"):
-        train(
-            network,
-            values,
-            np.ones((4, 30), dtype=bool),
-            Training(2, 4, 0.01, 0.2, (1, 3), 0),
-            1,
-            "cpu",
-            False,
-        )
+        train(network, loss, len(values), Training(2, 4, 0.01, 0), Machine())
 
 
 def test_a_network_that_returns_no_number_is_an_error():
@@ -113,7 +108,7 @@ def test_a_network_that_returns_no_number_is_an_error():
     with torch.no_grad():
         next(network.parameters()).fill_(float("nan"))
     with pytest.raises(FloatingPointError, match="not finite"):
-        reconstruct(network, np.zeros((2, 30)), np.ones((2, 30), dtype=bool), 2, 1, "cpu")
+        reconstruct(network, np.zeros((2, 30)), np.ones((2, 30), dtype=bool), 2, Machine())
 
 
 def test_another_length_than_fitted_is_refused():
@@ -130,7 +125,7 @@ def test_heads_must_divide_the_width():
 
 def test_hidden_gaps_have_the_share_and_lengths_asked_for():
     known = np.ones((400, 200), dtype=bool)
-    hidden = draw_gaps(known, 0.2, (3, 12), np.random.default_rng(0))
+    hidden = draw_gaps(known, Gaps(0.2, (3, 12)), np.random.default_rng(0))
     assert 0.2 <= hidden.mean() < 0.25
     edges = np.diff(np.pad(hidden.astype(int), ((0, 0), (1, 1))), axis=1)
     lengths = np.nonzero(edges == -1)[1] - np.nonzero(edges == 1)[1]

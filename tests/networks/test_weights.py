@@ -63,6 +63,7 @@ def test_the_identity_is_that_of_the_files_that_are_there(folder):
     put(folder, SMALL, b"mine")
     mine = hashlib.sha256(b"mine").hexdigest()
     assert weights_identity(SMALL) == dict.fromkeys(published, mine)
+    assert weights_identity("MOMENT") == {}
 
 
 def test_weights_lie_in_the_checkout_unless_told_otherwise(monkeypatch):
