@@ -143,7 +143,7 @@ class Step:
             member.check_ready()
 
     def key(self, *inputs: str) -> str:
-        """Hash of the method, its parameters, source, pretrained weights and members, and what goes into it."""
+        """Hash of the method, its parameters, source, weights and members, and of what goes into it."""
         module = self.target.rpartition(".")[0]
         kept = {name: value for name, value in self.parameters.items() if name not in NOT_IN_KEY}
         if WEIGHTS in kept:
