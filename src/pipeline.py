@@ -24,6 +24,7 @@ from src.tracking import Record, StoredRun, Tracking
 
 STAGES = ("outlier", "imputation", "features", "classifier")
 N_EXAMPLES = 4
+N_PROBED, PROBE_SEED = 20, 1  # recordings of hippus alone that every detector is tried on
 LITTLE_FLAGGED, MUCH_FLAGGED = 0.001, 0.5  # of the recorded samples; beyond, something is likely wrong
 MAX_ERROR = 500  # letters of an error that fit into a table; the traceback has the rest
 
@@ -242,13 +243,15 @@ class Pipeline:
                 f"outlier={step.name} returned {mask.dtype} {mask.shape}; expected bool (n, T)"
             )
         _warn_of_odd_mask(step, mask, np.isfinite(self.cohort.pupil))
-        quality = self._detection_quality(mask)
+        quality, probe = self._detection_quality(mask), self._probe(step, detector)
 
         def write(folder: Path) -> None:
             stage_files.write_mask(folder, mask)
             stage_files.write_rows(folder / "quality.json", quality)
+            stage_files.write_rows(folder / "probe.json", [probe])
 
-        metrics = {"share_flagged": float(mask.mean())} | _overall(quality, "artefact_type")
+        metrics = {"share_flagged": float(mask.mean()), "hippus_flagged": probe["share_flagged"]}
+        metrics |= _overall(quality, "artefact_type")
         return Outcome(write, metrics, self._evaluated_on(quality))
 
     def _detection_quality(self, mask: np.ndarray) -> list[dict[str, Any]]:
@@ -259,6 +262,21 @@ class Pipeline:
             return []
         types = None if cohort.artefact_type is None else cohort.artefact_type[rows]
         return detection_quality(mask[rows], cohort.truth_mask[rows], types, ARTEFACT_TYPES)
+
+    def _probe(self, step: Step, detector: Any) -> dict[str, Any]:
+        """Count what a fitted detector flags where there is hippus and nothing else: false alarms, all of it.
+
+        The recordings are synthetic, whatever the cohort is, on its time grid and in its unit.
+        """
+        from src.cohort.synthetic import generate_hippus
+
+        made, real = generate_hippus(self.cohort.time, N_PROBED, PROBE_SEED), self.cohort.pupil
+        sizes = real[np.isfinite(real) & (real > 0)]
+        if self.cohort.unit != made.unit and sizes.size:
+            made = replace(made, pupil=made.pupil * np.median(sizes) / np.median(made.pupil))
+        mask = detector.detect(made if self._needs_truth(step) else made.without_truth())
+        counts = {"n_recordings": len(made), "n_samples": mask.size, "n_flagged": int(mask.sum())}
+        return counts | {"share_flagged": float(mask.mean())}
 
     def _impute(self, missing: np.ndarray) -> Outcome:
         step, cohort, fitted = self.combination.steps["imputation"], self.cohort, self.fit_rows
@@ -283,11 +301,14 @@ class Pipeline:
 
     def _imputation_quality(self, pupil: np.ndarray, missing: np.ndarray) -> list[dict[str, Any]]:
         from src.evaluation.signal_quality import imputation_quality
+        from src.imputation.linear import Linear
 
-        rows, cohort = self._scored_rows(), self.cohort
+        rows, cohort, fitted = self._scored_rows(), self.cohort, self.fit_rows
         if cohort.truth_pupil is None:
             return []
-        return imputation_quality(pupil[rows], cohort.truth_pupil[rows], missing[rows], cohort.time)
+        lines = Linear().fit(cohort.pupil[fitted], missing[fitted]).impute(cohort.pupil[rows], missing[rows])
+        truth = cohort.truth_pupil[rows]
+        return imputation_quality(pupil[rows], truth, missing[rows], cohort.time, lines.pupil)
 
     def _scored_rows(self) -> np.ndarray:
         """Recordings a method's quality is measured on: those it was not fitted on, where there are any."""

@@ -97,6 +97,31 @@ def test_fitted_on_recordings_without_diagnosis_where_there_are_enough(combinati
     assert runs[final.tags["outlier_run_id"]].tags["evaluated_on"] == "held-out"
 
 
+@pytest.mark.parametrize(("detector", "flagged"), [("Watcher", 0.0), ("Everything", 1 / 20)])
+def test_every_detector_is_tried_on_hippus_alone(combination, detector, flagged):
+    run_combination(with_step(combination, "outlier", f"dummy_methods.{detector}"))
+    (run,) = (r for r in list_runs(combination.tracking_uri) if r.experiment == "PLR_OutlierDetection")
+    (probe,) = json.loads((open_tracking(combination).artifacts(run) / "probe.json").read_text())
+    assert (probe["n_recordings"], probe["n_samples"]) == (20, 20 * 1981)
+    assert probe["share_flagged"] == probe["n_flagged"] / probe["n_samples"] == flagged
+    assert run.metrics["hippus_flagged"] == flagged
+
+
+def test_the_probe_has_time_and_size_of_the_cohort_and_shows_no_truth(combination, tmp_path):
+    made = generate(n_recordings=30, n_controls=10, n_glaucoma=8, seed=1)
+    half = {
+        name: getattr(made, name)[:, ::2] for name in ("pupil", "truth_mask", "truth_pupil", "artefact_type")
+    }
+    half["pupil"], half["truth_pupil"] = 20 * half["pupil"], 20 * half["truth_pupil"]
+    path = tmp_path / "px.duckdb"
+    write_cohort(replace(made, time=made.time[::2], unit="px", **half), path)
+    run_combination(replace(combination, cohort=card_of(path)))
+    real, probe = (call[1] for call in dummy_methods.calls if call[0] == "detect")
+    np.testing.assert_array_equal(probe.time, real.time)
+    assert np.median(probe.pupil) == pytest.approx(np.nanmedian(real.pupil))
+    assert (probe.truth_mask, probe.truth_pupil, dict(probe.light)) == (None, None, {})
+
+
 def test_a_second_run_computes_nothing(combination):
     first = run_combination(combination)
     dummy_methods.calls.clear()

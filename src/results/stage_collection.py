@@ -23,6 +23,7 @@ from src.results.stage_tables import (
     examples,
     feature_tables,
     features,
+    hippus_probe,
     imputation_quality,
     n_unusable,
     one_per_method,
@@ -33,6 +34,7 @@ from src.tracking import StoredRun
 
 _TABLES = (
     "outlier_quality",
+    "hippus_probe",
     "imputation_quality",
     "example_recordings",
     "example_light",
@@ -51,7 +53,7 @@ _STATE = pa.schema(
         "n_recordings": pa.int64(),
     }
 )
-_FILES = ("quality.json", "unusable.json", "examples.npz", "features.npz")
+_FILES = ("quality.json", "probe.json", "unusable.json", "examples.npz", "features.npz")
 
 
 @dataclass
@@ -171,7 +173,8 @@ class _Reader:
     def _read(self, stage: str, run: StoredRun, files: str) -> tuple[StageFile, dict[str, pa.Table]]:
         folder = self.store.artifacts(run)
         if stage == "outlier":
-            return StageFile(stage, files, None, None), {"outlier_quality": outlier_quality(run, folder)}
+            tables = {"outlier_quality": outlier_quality(run, folder)} | hippus_probe(run, folder)
+            return StageFile(stage, files, None, None), tables
         if stage == "imputation":
             tables = {"imputation_quality": imputation_quality(run, folder)}
             tables |= examples(run, folder, self.examples)
