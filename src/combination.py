@@ -8,13 +8,14 @@ import importlib
 import importlib.util
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from src.evaluation.tuning import Tuning
 from src.registry import FACTORS
 
 NOT_IN_KEY = frozenset({"n_jobs", "device", "verbose"})
@@ -42,12 +43,13 @@ class CohortCard:
 
 @dataclass(frozen=True)
 class Step:
-    """A method of one stage with its parameters."""
+    """A method of one stage with its parameters; `search` is the space in which they may be tuned."""
 
     stage: str
     name: str
     target: str
     parameters: Mapping[str, Any]
+    search: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_config(
@@ -55,12 +57,14 @@ class Step:
     ) -> Step:
         """Read a method's config; `profiles` holds what some profiles set otherwise.
 
-        `typed` are the parameters somebody set by hand: a profile leaves them alone.
+        `typed` are the parameters somebody set by hand: a profile leaves them alone, and so does a search.
         """
+        by_hand = set(typed)
         parameters = dict(config)
         changes = parameters.pop("profiles", {}).get(profile, {})
-        parameters |= {key: value for key, value in changes.items() if key not in set(typed)}
-        return cls(stage, name, parameters.pop("_target_"), parameters)
+        parameters |= {key: value for key, value in changes.items() if key not in by_hand}
+        search = {key: space for key, space in parameters.pop("search", {}).items() if key not in by_hand}
+        return cls(stage, name, parameters.pop("_target_"), parameters, search)
 
     @property
     def method(self) -> Any:
@@ -68,9 +72,9 @@ class Step:
         module, _, name = self.target.rpartition(".")
         return getattr(importlib.import_module(module), name)
 
-    def build(self) -> Any:
-        """Make the method."""
-        return self.method(**self.parameters)
+    def build(self, **changes: Any) -> Any:
+        """Make the method, with some parameters otherwise."""
+        return self.method(**{**self.parameters, **changes})
 
     def key(self, *inputs: str) -> str:
         """Hash of the method, its parameters, its source and what goes into it."""
@@ -83,6 +87,7 @@ class Step:
 class Combination:
     """One cell of the design, ready to be run in any process.
 
+    `tuning` says how the classifier's parameters are searched for; None: they are as in its config.
     `steps` maps each stage to its method; the baseline on age alone has no outlier and no imputation step.
     """
 
@@ -97,6 +102,7 @@ class Combination:
     artifact_root: Path | None
     sweep_id: str
     config: str
+    tuning: Tuning | None = None
 
     @property
     def factors(self) -> dict[str, str]:
@@ -121,7 +127,11 @@ class Combination:
                 keys[stage] = key = self.steps[stage].key(key)
         settings = self.n_iterations, self.seed, self.permutation_every
         evaluation = hash_of(*settings, source_digest("src.evaluation.loop"))
-        keys["classifier"] = self.steps["classifier"].key(key, evaluation)
+        inputs = [key, evaluation]
+        if self.tuning is not None:
+            space = self.steps["classifier"].search
+            inputs.append(hash_of(asdict(self.tuning), space, source_digest("src.evaluation.tuning")))
+        keys["classifier"] = self.steps["classifier"].key(*inputs)
         return keys
 
 

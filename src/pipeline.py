@@ -7,7 +7,7 @@ import logging
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 from src import stage_files
 from src.cohort import ARTEFACT_TYPES, Cohort
 from src.combination import Combination, Step
+from src.evaluation.tuning import Tuned
 from src.provenance import code_commit, package_versions
 from src.registry import FACTORS, load_registry
 from src.tracking import Record, StoredRun, Tracking
@@ -145,6 +146,19 @@ class Pipeline:
             if check is not None:
                 self.report(("stage", stage, step.name))
                 check()
+        self._check_tuning()
+
+    def _check_tuning(self) -> None:
+        tuning, step = self.combination.tuning, self.combination.steps["classifier"]
+        if tuning is None:
+            return
+        self.report(("stage", "classifier", step.name))
+        tuning.check_ready()
+        if not step.search:
+            raise PipelineError(
+                f"classifier={step.name} has no search space; add one under the key search of its config, or "
+                "run with tune=none"
+            )
 
     @cached_property
     def cohort(self) -> Cohort:
@@ -356,13 +370,16 @@ class Pipeline:
     def _classify(self, values: np.ndarray, columns: list[str]) -> Outcome:
         from src.evaluation.loop import bootstrap
         from src.results.bootstrap_pickle import dump
+        from src.tuning_files import write_tuning
 
         combination = self.combination
         subjects = combination.cohort.subjects[self.labelled]
+        labels = subjects["label"].to_numpy(dtype=np.int8)
+        tuned = self._tune(values[self.labelled], labels, list(subjects["code"]))
         result = bootstrap(
-            combination.steps["classifier"].build(),
+            combination.steps["classifier"].build(**(tuned.parameters if tuned else {})),
             values[self.labelled],
-            subjects["label"].to_numpy(dtype=np.int8),
+            labels,
             subject_codes=list(subjects["recording"]),
             groups=list(subjects["code"]),
             n_iterations=combination.n_iterations,
@@ -372,12 +389,30 @@ class Pipeline:
             progress=lambda done, total: self.report(("fits", done, total)),
         )
         contents = self._bootstrap_results(result, columns)
+        tags, metrics = {"resample_id": result.resample_id}, _summary_metrics(result)
+        if tuned is not None:
+            told = _about_tuning(combination, tuned)
+            contents["tuning"] = told
+            tags |= {name: told[name] for name in ("tuned", "optimistic")}
+            tags["tuned_parameters"] = json.dumps(tuned.parameters)
+            metrics["tuning_brier"] = tuned.score
 
         def write(folder: Path) -> None:
             dump(contents, folder / "bootstrap_results.pkl")
             (folder / "config.yaml").write_text(combination.config, encoding="utf-8")
+            if tuned is not None:
+                write_tuning(folder, tuned)
 
-        return Outcome(write, _summary_metrics(result), {"resample_id": result.resample_id})
+        return Outcome(write, metrics, tags)
+
+    def _tune(self, X: np.ndarray, y: np.ndarray, groups: list[str]) -> Tuned | None:
+        """Search for the classifier's parameters, once, on all labelled recordings; None if not asked to."""
+        from src.evaluation.tuning import tune
+
+        step, how = self.combination.steps["classifier"], self.combination.tuning
+        if how is None:
+            return None
+        return tune(step.build, step.parameters, step.search, X, y, groups, how)
 
     def _bootstrap_results(self, result: Any, columns: list[str]) -> dict[str, Any]:
         """Return the contents of `bootstrap_results.pkl`: plain values and numpy arrays only."""
@@ -424,6 +459,7 @@ def _record(combination: Combination, stage: str, outcome: Outcome, started: flo
     params |= {f"{stage}.{k}": str(v) for k, v in combination.steps[stage].parameters.items()}
     if stage == "classifier":
         params |= {"n_iterations": str(combination.n_iterations), "seed": str(combination.seed)}
+        params |= {"tune": "none" if combination.tuning is None else "optuna"}
     cohort = combination.cohort
     tags = {
         "kind": combination.kind if stage == "classifier" else "stage",
@@ -464,6 +500,15 @@ def _summary_metrics(result: Any) -> dict[str, float]:
         elif row.metric in ("auroc", "brier"):
             metrics[f"{prefix[row.estimator]}_{row.metric}"] = row.estimate
     return metrics
+
+
+def _about_tuning(combination: Combination, tuned: Tuned) -> dict[str, Any]:
+    """Return what is told wherever a tuned run goes."""
+    from src.evaluation.tuning import OPTIMISTIC
+
+    assert combination.tuning is not None
+    how = {"tuned": "optuna", "optimistic": OPTIMISTIC, "objective": "Brier score, cross-validated"}
+    return how | asdict(combination.tuning) | {"parameters": tuned.parameters, "brier": tuned.score}
 
 
 def _experiment(stage: str) -> str:

@@ -35,6 +35,10 @@ _ABOUT_MEDIANS = (
     "Calibration slopes, intercepts and the O:E ratio are means over the resamples, with the medians beside "
     "them: with few cases left out some resamples give extreme values, which pull the mean, not the median."
 )
+_ABOUT_TUNED = (
+    "Tuned classifiers are optimistic: their hyper-parameters were chosen once, on all labelled subjects, "
+    "those that the resamples leave out too. No estimate here corrects that."
+)
 _RUNS_NAMED = 4
 _BETTER = {"higher": "higher is better", "lower": "lower is better"}
 
@@ -76,6 +80,8 @@ def cautions(benchmark: Benchmark) -> list[str]:
     if benchmark.table["uses_truth"].any():
         lines.append(f"Rank with {TRUTH_MARK}: uses the ground truth; cannot be had in practice.")
     if benchmark.question.stage == "classification":
+        if benchmark.table["tuned"].notna().any():
+            lines.append(_ABOUT_TUNED)
         lines += [*_about_choice(benchmark), *_ABOUT_RANKS]
     if any(name.endswith("(median)") for name in _columns(benchmark, benchmark.metrics).values()):
         lines.append(_ABOUT_MEDIANS)

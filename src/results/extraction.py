@@ -330,6 +330,7 @@ def _run_row(included: Included, stages: StageFacts) -> dict[str, Any]:
         "n_unusable": stages.n_unusable(links["imputation_run_id"]),
         **links,
         "code_commit": included.fact("code_commit"),
+        "tuned": run.tags.get("tuned"),
     }
 
 
