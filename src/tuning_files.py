@@ -37,7 +37,9 @@ def _draw_history(tuned: Tuned, path: Path) -> None:
     axes.plot(number, brier, "o", color="#4477AA", markersize=4, label="trial")
     axes.step(number, np.minimum.accumulate(brier), where="post", color="#EE6677", label="best so far")
     axes.set(
-        xlabel="Trial", ylabel="Brier score, cross-validated", title="Optimistic: chosen on all subjects"
+        xlabel="Trial",
+        ylabel="Brier score, cross-validated",
+        title="Optimistic: chosen on all labelled subjects",
     )
     axes.legend(frameon=False)
     sheet.savefig(path, dpi=150)
