@@ -36,11 +36,8 @@ def _draw_history(tuned: Tuned, path: Path) -> None:
     axes = sheet.subplots()
     axes.plot(number, brier, "o", color="#4477AA", markersize=4, label="trial")
     axes.step(number, np.minimum.accumulate(brier), where="post", color="#EE6677", label="best so far")
-    axes.set(
-        xlabel="Trial",
-        ylabel="Brier score, cross-validated",
-        title="Optimistic: chosen on all labelled subjects",
-    )
+    axes.set(xlabel="Trial", ylabel="Brier score, cross-validated")
+    axes.set_title("Optimistic: chosen on all labelled subjects")
     axes.legend(frameon=False)
     sheet.savefig(path, dpi=150)
 
