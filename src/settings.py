@@ -57,7 +57,7 @@ def read_combination(
         raise RegistryError(f"evaluation.permutation_every is {every}; expected 0 (never) or more")
     for stage in FACTORS:
         load_registry().method(stage, choices[stage])
-    tuning = _tuning(config)
+    tuning = _tuning(config, words)
     if tuning is not None:  # a classifier of its own: a tuned run and another one are two cells
         load_registry().method("classifier", tuned_name(choices["classifier"]))
     steps = _needed({stage: _step(config, stage, choices[stage], words) for stage in FACTORS})
@@ -86,15 +86,25 @@ def tuned_name(classifier: str) -> str:
     return f"{classifier}-tuned"
 
 
-def _tuning(config: DictConfig) -> Tuning | None:
-    """Return how to search, None where `tune: none`."""
+def _tuning(config: DictConfig, words: Iterable[str] = ()) -> Tuning | None:
+    """Return how to search, None where `tune: none`; what was typed goes before a profile."""
     settings = OmegaConf.to_container(config.tune, resolve=True)
     assert isinstance(settings, dict)
     changes = settings.pop("profiles", {}).get(config.profile, {})
     if not settings:
         return None
-    given = {str(key): value for key, value in (settings | changes).items()}
-    return Tuning(**given)
+    typed = _typed("tune", words)
+    given = settings | {key: value for key, value in changes.items() if key not in typed}
+    for key, value in given.items():
+        if not isinstance(value, int):
+            raise RegistryError(f"tune.{key} is {value!r}; expected a whole number")
+    return Tuning(**{str(key): value for key, value in given.items()})
+
+
+def _typed(group: str, words: Iterable[str]) -> list[str]:
+    """Return the keys of a config group that somebody set by hand."""
+    plain = [word.lstrip("+") for word in words]
+    return [w.partition("=")[0].split(".")[1] for w in plain if w.startswith(f"{group}.")]
 
 
 def baselines_of(config: DictConfig, combination: Combination, first: Sequence[str]) -> list[Combination]:
@@ -198,12 +208,11 @@ def _read_card(path: Path, modified: int, size: int) -> CohortCard:
 
 
 def _step(config: DictConfig, stage: str, name: str, words: Iterable[str] = ()) -> Step:
-    typed = [
-        w.lstrip("+").partition("=")[0].split(".")[1] for w in words if w.lstrip("+").startswith(f"{stage}.")
-    ]
     settings = OmegaConf.to_container(config[stage], resolve=True)
     assert isinstance(settings, dict)
-    return Step.from_config(stage, name, {str(k): v for k, v in settings.items()}, config.profile, typed)
+    return Step.from_config(
+        stage, name, {str(k): v for k, v in settings.items()}, config.profile, _typed(stage, words)
+    )
 
 
 def explain_unknown_keys(arguments: list[str]) -> None:
