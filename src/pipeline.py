@@ -386,7 +386,7 @@ class Pipeline:
             seed=combination.seed,
             n_jobs=combination.n_jobs,
             permutation_every=combination.permutation_every,
-            progress=lambda done, total: self.report(("fits", done, total)),
+            progress=self._fits,
         )
         contents = self._bootstrap_results(result, columns)
         tags, metrics = {"resample_id": result.resample_id}, _summary_metrics(result)
@@ -405,6 +405,9 @@ class Pipeline:
 
         return Outcome(write, metrics, tags)
 
+    def _fits(self, done: int, total: int) -> None:
+        self.report(("fits", done, total))
+
     def _tune(self, X: np.ndarray, y: np.ndarray, groups: list[str]) -> Tuned | None:
         """Search for the classifier's parameters, once, on all labelled recordings; None if not asked to."""
         from src.evaluation.tuning import tune
@@ -412,7 +415,10 @@ class Pipeline:
         step, how = self.combination.steps["classifier"], self.combination.tuning
         if how is None:
             return None
-        return tune(step.build, step.parameters, step.search, X, y, groups, how)
+        self.report(("stage", "classifier", f"{step.name}, trials"))
+        tuned = tune(step.build, step.parameters, step.search, X, y, groups, how, self._fits)
+        self.report(("stage", "classifier", step.name))
+        return tuned
 
     def _bootstrap_results(self, result: Any, columns: list[str]) -> dict[str, Any]:
         """Return the contents of `bootstrap_results.pkl`: plain values and numpy arrays only."""

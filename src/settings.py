@@ -234,7 +234,7 @@ def _explain_known(stage: str, value: str) -> None:
     """Say of a method of the study that it has no config yet, which Hydra cannot know."""
     for name in value.strip("[]").split(","):
         method = load_registry().methods.get((stage, name.strip()))
-        if method is not None and not method.runnable:
+        if method is not None and method.in_study and not method.runnable:
             print(
                 f"{stage}={method.name} is a method of the study that cannot be run here yet", file=sys.stderr
             )
