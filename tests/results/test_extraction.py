@@ -67,7 +67,7 @@ def full(tmp_path_factory):
     links = store.stages("simple", "LOF", "linear")
     store.sweep([CAT, XGB, LOG])
     store.combination(CAT, 1, tags=links)
-    store.combination(XGB, 1, tags=links)
+    store.combination(XGB, 1, tags=links | {"tuned": "optuna"})
     store.failed(LOG)
     store.combination(AGE, 2, kind="baseline", tags={"featurization_run_id": "none"})
     no_ages = {"kind": "baseline", "cohort_hash": COHORT_HASH, "reason": "no ages"}
