@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shutil
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from importlib.util import find_spec
+from multiprocessing.util import Finalize
 from typing import Any
 
 import numpy as np
@@ -124,7 +127,7 @@ class ProphetTrend:
         from prophet import Prophet
 
         start, length = time[0], time[-1] - time[0]
-        model = Prophet(
+        model: Any = Prophet(
             n_changepoints=min(round(length / self.changepoint_s), len(time) - 2),
             changepoint_range=1.0,
             changepoint_prior_scale=self.changepoint_prior_scale,
@@ -137,9 +140,16 @@ class ProphetTrend:
         model.fit(pd.DataFrame({"ds": _EPOCH + since, "y": pupil}), seed=self.seed)
         model.stan_backend.cleanup()
         slope, offset, changes = (model.params[name][0] for name in ("k", "m", "delta"))
-        places: Any = model.changepoints_t
-        trend = model.piecewise_linear((at - start) / length, changes, slope, offset, places)
+        trend = model.piecewise_linear((at - start) / length, changes, slope, offset, model.changepoints_t)
         return model.y_scale * trend, float(model.y_scale * model.params["sigma_obs"][0, 0])
+
+
+@cache
+def _remove_files_at_exit() -> None:
+    """Have Stan's folder removed when a worker process ends too, which skips what cmdstanpy registers."""
+    import cmdstanpy
+
+    Finalize(None, shutil.rmtree, (cmdstanpy._TMPDIR, True), exitpriority=0)
 
 
 @contextlib.contextmanager
@@ -147,6 +157,7 @@ def _quiet() -> Iterator[None]:
     """Keep Prophet, Stan and the pandas functions they call that will go from talking."""
     import prophet  # noqa: F401 - it sets the levels of loggers when imported
 
+    _remove_files_at_exit()
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     disabled = [logger.disabled for logger in loggers]
     with warnings.catch_warnings():
