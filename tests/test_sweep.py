@@ -79,7 +79,7 @@ def test_tuned_and_untuned_combinations_stand_side_by_side(tmp_path, empty_store
     rows = study.query("SELECT classifier, tuned FROM runs WHERE kind = 'combination' ORDER BY classifier")
     assert rows == [("LogisticRegression", None), ("LogisticRegression-tuned", "optuna")]
     shown = study.query("SELECT classifier_display FROM v_leaderboard ORDER BY 1")
-    assert shown == [("Logistic regression",), ("Logistic regression (tuned, optimistic)",)]
+    assert shown == [("Logistic regression",), ("Logistic (tuned, optimistic)",)]
     assert study.query("SELECT reason FROM excluded_runs WHERE reason = 'superseded'") == []
     assert study.query("SELECT classifier, status FROM coverage ORDER BY 1") == [
         ("LogisticRegression", "finished"),
@@ -88,9 +88,7 @@ def test_tuned_and_untuned_combinations_stand_side_by_side(tmp_path, empty_store
     assert study.query("SELECT count(*) FROM runs WHERE kind = 'baseline' AND tuned IS NOT NULL") == [(0,)]
     run("scripts/run_benchmark.py", "--db", str(study.db), "--out", str(tmp_path / "report"))
     report = (tmp_path / "report" / "benchmark_report.txt").read_text()
-    assert (
-        "Logistic regression (tuned, optimistic)" in report and "Tuned classifiers are optimistic" in report
-    )
+    assert "Logistic (tuned, optimistic)" in report and "Tuned classifiers are optimistic" in report
 
 
 def summary(output: str) -> dict[str, int]:
