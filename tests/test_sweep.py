@@ -79,7 +79,7 @@ def test_tuned_and_untuned_combinations_stand_side_by_side(tmp_path, empty_store
     rows = study.query("SELECT classifier, tuned FROM runs WHERE kind = 'combination' ORDER BY classifier")
     assert rows == [("LogisticRegression", None), ("LogisticRegression-tuned", "optuna")]
     shown = study.query("SELECT classifier_display FROM v_leaderboard ORDER BY 1")
-    assert shown == [("Logistic regression",), ("Logistic (tuned, optimistic)",)]
+    assert shown == [("Logistic (tuned, optimistic)",), ("Logistic regression",)]
     assert study.query("SELECT reason FROM excluded_runs WHERE reason = 'superseded'") == []
     assert study.query("SELECT classifier, status FROM coverage ORDER BY 1") == [
         ("LogisticRegression", "finished"),
