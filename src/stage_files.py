@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 
+MEMBERS = "members.json"
+"""What became of an ensemble's members: rows of member, status, reason and quality."""
+
 
 def write_mask(folder: Path, mask: np.ndarray) -> None:
     """Write a detector's mask, bool (n, T), at one bit a sample."""
@@ -19,6 +22,21 @@ def write_mask(folder: Path, mask: np.ndarray) -> None:
 def read_mask(folder: Path) -> np.ndarray:
     """Read what `write_mask` wrote."""
     with np.load(folder / "mask.npz") as file:
+        return _unpacked(file["mask"], file["shape"])
+
+
+def write_probe(folder: Path, mask: np.ndarray) -> None:
+    """Write what a detector flags in recordings of hippus alone, bool (n, T): the mask, and its counts."""
+    np.savez_compressed(folder / "probe.npz", mask=np.packbits(mask, axis=1), shape=np.array(mask.shape))
+    counts = {"n_recordings": len(mask), "n_samples": mask.size, "n_flagged": int(mask.sum())}
+    write_rows(folder / "probe.json", [counts | {"share_flagged": float(mask.mean())}])
+
+
+def read_probe(folder: Path) -> np.ndarray | None:
+    """Read the mask that `write_probe` wrote; None where an older run did not."""
+    if not (folder / "probe.npz").is_file():
+        return None
+    with np.load(folder / "probe.npz") as file:
         return _unpacked(file["mask"], file["shape"])
 
 
