@@ -162,13 +162,16 @@ def _cells() -> Iterator[Cell]:
 
 def _outlier_files(folder: Path) -> None:
     counts = {"n_samples": 100, "n_artefact": 10, "tp": 8, "fp": 2, "fn": 2, "tn": 88}
-    scores = {"precision": 0.8, "recall": 0.8, "f1": 0.8, "fpr": 2 / 90}
+    scores = {"precision": 0.8, "recall": 0.8, "f1": 0.8, "fpr": 2 / 90, "f1_random": 0.1}
     stage_files.write_rows(folder / "quality.json", [{"artefact_type": "all"} | counts | scores])
+    probe = {"n_recordings": 20, "n_samples": 2000, "n_flagged": 10, "share_flagged": 0.005}
+    stage_files.write_rows(folder / "probe.json", [probe])
 
 
 def _imputation_files(folder: Path) -> None:
     rng = np.random.default_rng(0)
     row = {"gap": "all", "n_samples": 9, "mae": 0.1, "mre": 0.02, "mse": 0.01}
+    row |= {"mae_linear": 0.1, "mre_linear": 0.02, "mse_linear": 0.01}
     stage_files.write_rows(folder / "quality.json", [row])
     stage_files.write_rows(folder / "unusable.json", [])
     signal = 5 + rng.standard_normal((N_EXAMPLES, N_SAMPLES)) / 10

@@ -8,13 +8,14 @@ import importlib
 import importlib.util
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from src.evaluation.tuning import Tuning
 from src.networks.weights import weights_identity
 from src.registry import FACTORS
 from src.requirements import NotReady
@@ -53,7 +54,7 @@ class Step:
     """A method of one stage with its parameters.
 
     An ensemble has `members`, each a step that could stand alone, and `left_out`: members that cannot run on
-    this machine, with the reason.
+    this machine, with the reason. `search` is the space in which parameters may be tuned.
     """
 
     stage: str
@@ -62,6 +63,7 @@ class Step:
     parameters: Mapping[str, Any]
     members: Mapping[str, Step] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
+    search: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_config(
@@ -78,7 +80,7 @@ class Step:
         profile : str
         typed : iterable of str
             Paths of the parameters that somebody set by hand, such as 'cutoff' or 'members.LOF.cutoff': a
-            profile leaves them alone.
+            profile leaves them alone, and so does a search.
         """
         parameters, typed = dict(config), set(typed)
         changes = parameters.pop("profiles", {}).get(profile, {})
@@ -89,7 +91,8 @@ class Step:
             prefix = f"members.{member}."
             below = [path.removeprefix(prefix) for path in typed if path.startswith(prefix)]
             members[member] = cls.from_config(stage, member, settings, profile, below)
-        return cls(stage, name, parameters.pop("_target_"), parameters, members)
+        search = {key: space for key, space in parameters.pop("search", {}).items() if key not in by_hand}
+        return cls(stage, name, parameters.pop("_target_"), parameters, members, search=search)
 
     @property
     def is_ensemble(self) -> bool:
@@ -102,13 +105,12 @@ class Step:
         module, _, name = self.target.rpartition(".")
         return getattr(importlib.import_module(module), name)
 
-    def build(self) -> Any:
-        """Make the method; an ensemble is given its members."""
-        if not self.is_ensemble:
-            return self.method(**self.parameters)
-        return self.method(
-            **self.parameters, members={n: member.build() for n, member in self.members.items()}
-        )
+    def build(self, **changes: Any) -> Any:
+        """Make the method, with some parameters otherwise; an ensemble is given its members."""
+        parameters = {**self.parameters, **changes}
+        if self.is_ensemble:
+            parameters["members"] = {name: member.build() for name, member in self.members.items()}
+        return self.method(**parameters)
 
     def of_ready_members(self) -> Step:
         """Return an ensemble of the members that can run on this machine; any other method as it is."""
@@ -158,6 +160,7 @@ class Step:
 class Combination:
     """One cell of the design, ready to be run in any process.
 
+    `tuning` says how the classifier's parameters are searched for; None: they are as in its config.
     `steps` maps each stage to its method; the baseline on age alone has no outlier and no imputation step.
     """
 
@@ -172,6 +175,7 @@ class Combination:
     artifact_root: Path | None
     sweep_id: str
     config: str
+    tuning: Tuning | None = None
 
     @property
     def factors(self) -> dict[str, str]:
@@ -196,7 +200,11 @@ class Combination:
                 keys[stage] = key = self.steps[stage].key(key)
         settings = self.n_iterations, self.seed, self.permutation_every
         evaluation = hash_of(*settings, source_digest("src.evaluation.loop"))
-        keys["classifier"] = self.steps["classifier"].key(key, evaluation)
+        inputs = [key, evaluation]
+        if self.tuning is not None:
+            space = self.steps["classifier"].search
+            inputs.append(hash_of(asdict(self.tuning), space, source_digest("src.evaluation.tuning")))
+        keys["classifier"] = self.steps["classifier"].key(*inputs)
         return keys
 
 

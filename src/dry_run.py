@@ -32,8 +32,10 @@ def look_ahead(combination: Combination) -> dict[str, Any]:
     step = combination.steps["classifier"]
     if step.key() not in _timed:
         _timed[step.key()] = _seconds_per_fit(step, labels)
-    fit = _timed[step.key()]
-    return status | {"state": "planned", "seconds": fit * combination.n_iterations / combination.n_jobs}
+    fit, tuning = _timed[step.key()], combination.tuning
+    fits = combination.n_iterations / combination.n_jobs
+    fits += 0 if tuning is None else tuning.n_trials * tuning.n_folds
+    return status | {"state": "planned", "seconds": fit * fits}
 
 
 _timed: dict[str, float] = {}  # of this process; a sweep times each classifier once

@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,6 +20,7 @@ import numpy as np
 from src import stage_files
 from src.cohort import ARTEFACT_TYPES, Cohort
 from src.combination import Combination, Step
+from src.evaluation.tuning import Tuned
 from src.networks.checkpoints import keep_in
 from src.provenance import code_commit, package_versions
 from src.registry import FACTORS, load_registry
@@ -27,6 +28,7 @@ from src.tracking import Record, StoredRun, Tracking
 
 STAGES = ("outlier", "imputation", "features", "classifier")
 N_EXAMPLES = 4
+N_PROBED, PROBE_SEED = 20, 1  # recordings of hippus alone that every detector is tried on
 LITTLE_FLAGGED, MUCH_FLAGGED = 0.001, 0.5  # of the recorded samples; beyond, something is likely wrong
 MAX_ERROR = 500  # letters of an error that fit into a table; the traceback has the rest
 
@@ -148,6 +150,19 @@ class Pipeline:
             except Exception:
                 self.report(("stage", stage, step.name))
                 raise
+        self._check_tuning()
+
+    def _check_tuning(self) -> None:
+        tuning, step = self.combination.tuning, self.combination.steps["classifier"]
+        if tuning is None:
+            return
+        self.report(("stage", "classifier", step.name))
+        tuning.check_ready()
+        if not step.search:
+            raise PipelineError(
+                f"classifier={step.name} has no search space; add one under the key search of its config, or "
+                "run with tune=none"
+            )
 
     @cached_property
     def cohort(self) -> Cohort:
@@ -274,9 +289,13 @@ class Pipeline:
             detector.learn(self._view(step, self.fit_rows))
             folders = {name: self.tracking.artifacts(run) for name, run in runs.items()}
             mask = detector.combine({name: stage_files.read_mask(path) for name, path in folders.items()})
+            known = {name: stage_files.read_probe(path) for name, path in folders.items()}
+            probes = {name: probe for name, probe in known.items() if probe is not None}
+            probe = detector.combine(probes) if len(probes) == len(known) else None
         else:
             detector = detector.fit(self._view(step, self.fit_rows))
             mask = detector.detect(self._view(step, np.ones_like(self.fit_rows)))
+            probe = self._probe(step, detector)
         if mask.shape != self.cohort.pupil.shape or mask.dtype != bool:
             raise PipelineError(
                 f"outlier={step.name} returned {mask.dtype} {mask.shape}; expected bool (n, T)"
@@ -287,8 +306,12 @@ class Pipeline:
         def write(folder: Path) -> None:
             stage_files.write_mask(folder, mask)
             stage_files.write_rows(folder / "quality.json", quality)
+            if probe is not None:  # an ensemble of older runs has none
+                stage_files.write_probe(folder, probe)
 
         metrics = {"share_flagged": float(mask.mean())} | _overall(quality, "artefact_type")
+        if probe is not None:
+            metrics["hippus_flagged"] = float(probe.mean())
         outcome = Outcome(write, metrics, self._evaluated_on(quality))
         return _with_members(outcome, step, detector, runs, started) if step.is_ensemble else outcome
 
@@ -300,6 +323,19 @@ class Pipeline:
             return []
         types = None if cohort.artefact_type is None else cohort.artefact_type[rows]
         return detection_quality(mask[rows], cohort.truth_mask[rows], types, ARTEFACT_TYPES)
+
+    def _probe(self, step: Step, detector: Any) -> np.ndarray:
+        """Return what a fitted detector flags where there is hippus and nothing else: all false alarms.
+
+        The recordings are synthetic, whatever the cohort is, on its time grid and in its unit.
+        """
+        from src.cohort.synthetic import generate_hippus
+
+        made, real = generate_hippus(self.cohort.time, N_PROBED, PROBE_SEED), self.cohort.pupil
+        sizes = real[np.isfinite(real) & (real > 0)]
+        if self.cohort.unit != made.unit and sizes.size:
+            made = replace(made, pupil=made.pupil * np.median(sizes) / np.median(made.pupil))
+        return detector.detect(made if self._needs_truth(step) else made.without_truth())
 
     def _impute(self, missing: np.ndarray) -> Outcome:
         step, cohort = self.combination.steps["imputation"], self.cohort
@@ -339,11 +375,14 @@ class Pipeline:
 
     def _imputation_quality(self, pupil: np.ndarray, missing: np.ndarray) -> list[dict[str, Any]]:
         from src.evaluation.signal_quality import imputation_quality
+        from src.imputation.linear import Linear
 
-        rows, cohort = self._scored_rows(), self.cohort
+        rows, cohort, fitted = self._scored_rows(), self.cohort, self.fit_rows
         if cohort.truth_pupil is None:
             return []
-        return imputation_quality(pupil[rows], cohort.truth_pupil[rows], missing[rows], cohort.time)
+        lines = Linear().fit(cohort.pupil[fitted], missing[fitted]).impute(cohort.pupil[rows], missing[rows])
+        truth = cohort.truth_pupil[rows]
+        return imputation_quality(pupil[rows], truth, missing[rows], cohort.time, lines.pupil)
 
     def _scored_rows(self) -> np.ndarray:
         """Recordings a method's quality is measured on: those it was not fitted on, where there are any."""
@@ -391,31 +430,58 @@ class Pipeline:
     def _classify(self, values: np.ndarray, columns: list[str]) -> Outcome:
         from src.evaluation.loop import bootstrap
         from src.results.bootstrap_pickle import dump
+        from src.tuning_files import write_tuning
 
         combination = self.combination
         subjects = combination.cohort.subjects[self.labelled]
-        classifier = combination.steps["classifier"].build()
+        labels = subjects["label"].to_numpy(dtype=np.int8)
+        tuned = self._tune(values[self.labelled], labels, list(subjects["code"]))
+        classifier = combination.steps["classifier"].build(**(tuned.parameters if tuned else {}))
         if caveat := getattr(classifier, "caveat", ""):
             log.warning("classifier=%s: %s", combination.steps["classifier"].name, caveat)
         result = bootstrap(
             classifier,
             values[self.labelled],
-            subjects["label"].to_numpy(dtype=np.int8),
+            labels,
             subject_codes=list(subjects["recording"]),
             groups=list(subjects["code"]),
             n_iterations=combination.n_iterations,
             seed=combination.seed,
             n_jobs=combination.n_jobs,
             permutation_every=combination.permutation_every,
-            progress=lambda done, total: self.report(("fits", done, total)),
+            progress=self._fits,
         )
         contents = self._bootstrap_results(result, columns)
+        tags, metrics = {"resample_id": result.resample_id}, _summary_metrics(result)
+        if tuned is not None:
+            told = _about_tuning(combination, tuned)
+            contents["tuning"] = told
+            tags |= {name: told[name] for name in ("tuned", "optimistic")}
+            tags["tuned_parameters"] = json.dumps(tuned.parameters)
+            metrics["tuning_brier"] = tuned.score
 
         def write(folder: Path) -> None:
             dump(contents, folder / "bootstrap_results.pkl")
             (folder / "config.yaml").write_text(combination.config, encoding="utf-8")
+            if tuned is not None:
+                write_tuning(folder, tuned)
 
-        return Outcome(write, _summary_metrics(result), {"resample_id": result.resample_id})
+        return Outcome(write, metrics, tags)
+
+    def _fits(self, done: int, total: int) -> None:
+        self.report(("fits", done, total))
+
+    def _tune(self, X: np.ndarray, y: np.ndarray, groups: list[str]) -> Tuned | None:
+        """Search for the classifier's parameters, once, on all labelled recordings; None if not asked to."""
+        from src.evaluation.tuning import tune
+
+        step, how = self.combination.steps["classifier"], self.combination.tuning
+        if how is None:
+            return None
+        self.report(("stage", "classifier", f"{step.name}, trials"))
+        tuned = tune(step.build, step.parameters, step.search, X, y, groups, how, self._fits)
+        self.report(("stage", "classifier", step.name))
+        return tuned
 
     def _bootstrap_results(self, result: Any, columns: list[str]) -> dict[str, Any]:
         """Return the contents of `bootstrap_results.pkl`: plain values and numpy arrays only."""
@@ -462,6 +528,7 @@ def _record(combination: Combination, stage: str, outcome: Outcome, started: flo
     params |= {f"{stage}.{k}": str(v) for k, v in combination.steps[stage].parameters.items()}
     if stage == "classifier":
         params |= {"n_iterations": str(combination.n_iterations), "seed": str(combination.seed)}
+        params |= {"tune": "none" if combination.tuning is None else "optuna"}
     cohort = combination.cohort
     tags = {
         "kind": combination.kind if stage == "classifier" else "stage",
@@ -530,6 +597,15 @@ def _summary_metrics(result: Any) -> dict[str, float]:
         elif row.metric in ("auroc", "brier"):
             metrics[f"{prefix[row.estimator]}_{row.metric}"] = row.estimate
     return metrics
+
+
+def _about_tuning(combination: Combination, tuned: Tuned) -> dict[str, Any]:
+    """Return what is told wherever a tuned run goes."""
+    from src.evaluation.tuning import OPTIMISTIC
+
+    assert combination.tuning is not None
+    how = {"tuned": "optuna", "optimistic": OPTIMISTIC, "objective": "Brier score, cross-validated"}
+    return how | asdict(combination.tuning) | {"parameters": tuned.parameters, "brier": tuned.score}
 
 
 def _experiment(stage: str) -> str:

@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from src.cohort import CohortError
 from src.combination import CohortCard, Combination, Step
+from src.evaluation.tuning import Tuning
 from src.registry import FACTORS, RegistryError, load_registry
 from src.tracking import ROOT
 
@@ -56,7 +57,13 @@ def read_combination(
         raise RegistryError(f"evaluation.permutation_every is {every}; expected 0 (never) or more")
     for stage in FACTORS:
         load_registry().method(stage, choices[stage])
+    tuning = _tuning(config, words)
+    if tuning is not None:  # a classifier of its own: a tuned run and another one are two cells
+        load_registry().method("classifier", tuned_name(choices["classifier"]))
     steps = _needed({stage: _step(config, stage, choices[stage], words) for stage in FACTORS})
+    if tuning is not None:
+        classifier = steps["classifier"]
+        steps["classifier"] = replace(classifier, name=tuned_name(classifier.name))
     root = config.tracking.artifact_root
     return Combination(
         kind="baseline" if _sees_ages(steps["features"]) else "combination",
@@ -70,11 +77,38 @@ def read_combination(
         artifact_root=None if root is None else Path(to_absolute_path(root)),
         sweep_id=sweep_id,
         config=OmegaConf.to_yaml(config, resolve=True),
+        tuning=tuning,
     )
 
 
+def tuned_name(classifier: str) -> str:
+    """Return the name under which a classifier goes whose parameters were searched for."""
+    return f"{classifier}-tuned"
+
+
+def _tuning(config: DictConfig, words: Iterable[str] = ()) -> Tuning | None:
+    """Return how to search, None where `tune: none`; what was typed goes before a profile."""
+    settings = OmegaConf.to_container(config.tune, resolve=True)
+    assert isinstance(settings, dict)
+    changes = settings.pop("profiles", {}).get(config.profile, {})
+    if not settings:
+        return None
+    typed = _typed("tune", words)
+    given = settings | {key: value for key, value in changes.items() if key not in typed}
+    for key, value in given.items():
+        if not isinstance(value, int):
+            raise RegistryError(f"tune.{key} is {value!r}; expected a whole number")
+    return Tuning(**{str(key): value for key, value in given.items()})
+
+
+def _typed(group: str, words: Iterable[str]) -> list[str]:
+    """Return the paths below a config group that somebody set by hand."""
+    keys = [word.lstrip("+").partition("=")[0] for word in words]
+    return [key.removeprefix(f"{group}.") for key in keys if key.startswith(f"{group}.")]
+
+
 def baselines_of(config: DictConfig, combination: Combination, first: Sequence[str]) -> list[Combination]:
-    """Return the baselines on the same cohort and resamples as a combination.
+    """Return the baselines on the same cohort and resamples as a combination; they are not tuned.
 
     Parameters
     ----------
@@ -105,7 +139,7 @@ def baselines_of(config: DictConfig, combination: Combination, first: Sequence[s
         chosen = tuple((stage, method) for stage, method in own.items() if method is not None)
         steps, text = _baseline_steps(chosen, tuple(first), config.profile)
         text = OmegaConf.to_yaml(rest, resolve=True) + text
-        baselines.append(replace(combination, kind="baseline", steps=steps, config=text))
+        baselines.append(replace(combination, kind="baseline", steps=steps, config=text, tuning=None))
     return baselines
 
 
@@ -174,12 +208,10 @@ def _read_card(path: Path, modified: int, size: int) -> CohortCard:
 
 
 def _step(config: DictConfig, stage: str, name: str, words: Iterable[str] = ()) -> Step:
-    keys = [word.lstrip("+").partition("=")[0] for word in words]
-    typed = [key.removeprefix(f"{stage}.") for key in keys if key.startswith(f"{stage}.")]
     settings = OmegaConf.to_container(config[stage], resolve=True)
     assert isinstance(settings, dict)
     named = {str(key): value for key, value in settings.items()}
-    return Step.from_config(stage, name, named, config.profile, typed).of_ready_members()
+    return Step.from_config(stage, name, named, config.profile, _typed(stage, words)).of_ready_members()
 
 
 def explain_unknown_keys(arguments: list[str]) -> None:

@@ -25,6 +25,21 @@ def read_mask(folder: Path) -> np.ndarray:
         return _unpacked(file["mask"], file["shape"])
 
 
+def write_probe(folder: Path, mask: np.ndarray) -> None:
+    """Write what a detector flags in recordings of hippus alone, bool (n, T): the mask, and its counts."""
+    np.savez_compressed(folder / "probe.npz", mask=np.packbits(mask, axis=1), shape=np.array(mask.shape))
+    counts = {"n_recordings": len(mask), "n_samples": mask.size, "n_flagged": int(mask.sum())}
+    write_rows(folder / "probe.json", [counts | {"share_flagged": float(mask.mean())}])
+
+
+def read_probe(folder: Path) -> np.ndarray | None:
+    """Read the mask that `write_probe` wrote; None where an older run did not."""
+    if not (folder / "probe.npz").is_file():
+        return None
+    with np.load(folder / "probe.npz") as file:
+        return _unpacked(file["mask"], file["shape"])
+
+
 def write_imputed(folder: Path, missing: np.ndarray, pupil: np.ndarray, sd: np.ndarray | None) -> None:
     """Write the imputed samples only; the observed ones are in the cohort."""
     arrays = {"missing": np.packbits(missing, axis=1), "values": pupil[missing]}

@@ -42,7 +42,7 @@ from src.pipeline import (
 )
 from src.progress import Progress, duration
 from src.registry import FACTORS, RegistryError, load_registry
-from src.settings import baselines_of, is_baseline, read_combination
+from src.settings import baselines_of, is_baseline, read_combination, tuned_name
 from src.tracking import Record, TrackingError
 
 PLAN = "planned.json"
@@ -154,6 +154,8 @@ def _log_plan(plan: Mapping[str, Any], jobs: list[_Job], dry_run: bool) -> None:
     combination = read_combination(composed, plan["sweep_id"], choices)
     _check_resampling(combination)
     methods = [{stage: job.methods.get(stage, choices[stage]) for stage in FACTORS} for job in jobs]
+    if combination.tuning is not None:
+        methods = [m | {"classifier": tuned_name(m["classifier"])} for m in methods]
     cells = [{FACTORS[s]: m[s] for s in FACTORS} for m in methods if not is_baseline(m["features"])]
     _announce(combination, len(jobs))
     if dry_run:

@@ -7,6 +7,7 @@ import pytest
 from methods import step_of
 
 from src.combination import CohortCard, Combination, Step, source_digest, sources_of
+from src.evaluation.tuning import Tuning
 from src.networks.weights import FOLDER_VARIABLE
 from src.registry import load_registry
 
@@ -77,6 +78,25 @@ def test_which_recordings_methods_are_fitted_on_is_in_every_key():
 @pytest.mark.parametrize("what", ["n_iterations", "seed", "permutation_every"])
 def test_the_resampling_changes_the_last_key_only(what):
     assert changed_stages(replace(combination(), **{what: 11})) == ["classifier"]
+
+
+def test_a_search_has_a_key_of_its_own():
+    space = {"n_trees": {"type": "int", "low": 1, "high": 9}}
+    with_space = replace(combination().steps["classifier"], search=space)
+    untuned = combination(classifier=with_space)
+    assert changed_stages(untuned) == []
+    tuned = replace(untuned, tuning=Tuning(5, 3, 0))
+    assert changed_stages(tuned) == ["classifier"]
+    others = [replace(tuned, tuning=how) for how in (Tuning(6, 3, 0), Tuning(5, 4, 0), Tuning(5, 3, 1))]
+    wider = {"n_trees": {"type": "int", "low": 1, "high": 10}}
+    others.append(replace(combination(classifier=replace(with_space, search=wider)), tuning=Tuning(5, 3, 0)))
+    assert len({other.keys()["classifier"] for other in [untuned, tuned, *others]}) == 6
+
+
+def test_the_space_does_not_reach_the_method_and_what_was_typed_is_not_searched():
+    config = {"_target_": "a.B", "size": 1, "rate": 2, "search": {"size": {"low": 0}, "rate": {"low": 1}}}
+    step = Step.from_config("classifier", "B", config, "quick", ["size"])
+    assert (step.parameters, step.search) == ({"size": 1, "rate": 2}, {"rate": {"low": 1}})
 
 
 def test_a_new_name_alone_changes_nothing():

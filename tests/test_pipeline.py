@@ -4,6 +4,7 @@ from pathlib import Path
 
 import dummy_methods
 import numpy as np
+import pandas as pd
 import pytest
 from commands import run
 
@@ -11,6 +12,7 @@ from src import stage_files
 from src.cohort.file import read_cohort, write_cohort
 from src.cohort.synthetic import generate
 from src.combination import CohortCard, Combination, Step
+from src.evaluation.tuning import Tuning
 from src.pipeline import Pipeline, _warn_of_odd_mask, open_tracking, run_combination
 from src.results.bootstrap_pickle import load
 from src.tracking import list_runs
@@ -95,6 +97,70 @@ def test_fitted_on_recordings_without_diagnosis_where_there_are_enough(combinati
     final = runs[status["run_id"]]
     assert final.tags["fit_on"] == "unlabelled"
     assert runs[final.tags["outlier_run_id"]].tags["evaluated_on"] == "held-out"
+
+
+@pytest.mark.parametrize(("detector", "flagged"), [("Watcher", 0.0), ("Everything", 1 / 20)])
+def test_every_detector_is_tried_on_hippus_alone(combination, detector, flagged):
+    run_combination(with_step(combination, "outlier", f"dummy_methods.{detector}"))
+    (run,) = (r for r in list_runs(combination.tracking_uri) if r.experiment == "PLR_OutlierDetection")
+    (probe,) = json.loads((open_tracking(combination).artifacts(run) / "probe.json").read_text())
+    assert (probe["n_recordings"], probe["n_samples"]) == (20, 20 * 1981)
+    assert probe["share_flagged"] == probe["n_flagged"] / probe["n_samples"] == flagged
+    assert run.metrics["hippus_flagged"] == flagged
+
+
+def test_the_probe_has_time_and_size_of_the_cohort_and_shows_no_truth(combination, tmp_path):
+    made = generate(n_recordings=30, n_controls=10, n_glaucoma=8, seed=1)
+    half = {
+        name: getattr(made, name)[:, ::2] for name in ("pupil", "truth_mask", "truth_pupil", "artefact_type")
+    }
+    half["pupil"], half["truth_pupil"] = 20 * half["pupil"], 20 * half["truth_pupil"]
+    path = tmp_path / "px.duckdb"
+    write_cohort(replace(made, time=made.time[::2], unit="px", **half), path)
+    run_combination(replace(combination, cohort=card_of(path)))
+    real, probe = (call[1] for call in dummy_methods.calls if call[0] == "detect")
+    np.testing.assert_array_equal(probe.time, real.time)
+    assert np.median(probe.pupil) == pytest.approx(np.nanmedian(real.pupil))
+    assert (probe.truth_mask, probe.truth_pupil, dict(probe.light)) == (None, None, {})
+
+
+SPACE = {"C": {"type": "float", "low": 0.001, "high": 100.0, "log": True}}
+
+
+def tuned(combination: Combination, search=SPACE) -> Combination:
+    ridge = replace(combination.steps["classifier"], search=search, name="LogisticRegression-tuned")
+    steps = {**combination.steps, "classifier": replace(ridge, parameters={"C": 1.0})}
+    return replace(combination, steps=steps, tuning=Tuning(4, 3, 7))
+
+
+def test_a_tuned_run_says_so_and_keeps_its_search(combination):
+    run_combination(combination)
+    status = run_combination(tuned(combination))
+    assert (status["state"], status["run_name"]) == (
+        "finished",
+        "MeanSize__Watcher__Constant__LogisticRegression-tuned",
+    )
+    run = next(r for r in list_runs(combination.tracking_uri) if r.run_id == status["run_id"])
+    assert run.tags["tuned"] == run.params["tune"] == "optuna"
+    assert "chosen once on all labelled subjects" in run.tags["optimistic"]
+    folder = open_tracking(combination).artifacts(run)
+    told = load(folder / "bootstrap_results.pkl")["tuning"]
+    assert told["parameters"] == json.loads(run.tags["tuned_parameters"])
+    assert (told["n_trials"], told["n_folds"], told["seed"]) == (4, 3, 7)
+    assert told["optimistic"] == run.tags["optimistic"]
+    names = {path.name for path in (folder / "tuning").iterdir()}
+    assert names == {"study.jsonl", "trials.csv", "best.json", "history.png", "importance.png"}
+    trials = pd.read_csv(folder / "tuning" / "trials.csv")
+    assert trials["C"][0] == 1.0 and len(trials) == 4
+    assert trials["brier"].min() == pytest.approx(run.metrics["tuning_brier"])
+    assert run_combination(tuned(combination))["state"] == "reused"
+
+
+def test_without_a_space_there_is_nothing_to_tune(combination):
+    status = run_combination(tuned(combination, {}))
+    assert (status["state"], status["stage"]) == ("failed", "classifier")
+    assert "LogisticRegression-tuned has no search space; add one under the key search" in status["error"]
+    assert dummy_methods.calls == []
 
 
 def test_a_second_run_computes_nothing(combination):

@@ -24,6 +24,15 @@ def test_a_method_is_runnable_when_it_has_a_config():
         assert method.runnable == (CONFIGS / method.stage / f"{method.name}.yaml").exists()
 
 
+def test_a_classifier_with_a_search_space_has_an_entry_for_its_tuned_self():
+    files = {path.stem: yaml.safe_load(path.read_text()) for path in (CONFIGS / "classifier").glob("*.yaml")}
+    tunable = {f"{name}-tuned" for name, config in files.items() if "search" in config}
+    tuned = {m.name: m for m in load_registry().methods.values() if m.name.endswith("-tuned")}
+    assert tunable == set(tuned)
+    assert all(method.display_name.endswith("(tuned, optimistic)") for method in tuned.values())
+    assert max(len(method.display_name) for method in tuned.values()) <= 30  # longer ones lose their middle
+
+
 def test_colours_differ_within_a_stage():
     for stage in ("outlier", "imputation", "features", "classifier"):
         colours = [m.colour for m in load_registry().methods.values() if m.stage == stage]

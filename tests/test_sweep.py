@@ -16,9 +16,10 @@ from commands import ROOT, run, start
 from hydra import compose, initialize_config_dir
 from methods import step_of
 
+from src.evaluation.tuning import Tuning
 from src.figures.catalogue import find_figures
 from src.progress import Progress
-from src.registry import FACTORS, load_registry
+from src.registry import FACTORS, RegistryError, load_registry
 from src.settings import read_combination
 from src.sweep import _closing, _run, _went_wrong
 from src.tracking import list_runs
@@ -57,6 +58,41 @@ class Study:
 @pytest.fixture(scope="module")
 def study(tmp_path_factory, empty_store) -> Study:
     return Study(tmp_path_factory.mktemp("study"), empty_store)
+
+
+def test_what_is_typed_about_tuning_goes_before_the_profile():
+    register_resolvers()
+    words = ["tune=optuna", "profile=smoke", "data=smoke", "classifier=XGBoost", "tune.n_trials=9"]
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        config = compose("train", words, return_hydra_config=True)
+    combination = read_combination(config, choices=config.hydra.runtime.choices)
+    assert combination.tuning == Tuning(n_trials=9, n_folds=3, seed=42)
+    step = combination.steps["classifier"]
+    assert (step.name, set(step.search)) == ("XGBoost-tuned", {"n_trees", "max_depth", "learning_rate"})
+    assert "search" not in step.parameters
+    config.tune.n_trials = "many"
+    with pytest.raises(RegistryError, match=r"tune.n_trials is 'many'; expected a whole number"):
+        read_combination(config, choices=config.hydra.runtime.choices)
+
+
+def test_tuned_and_untuned_combinations_stand_side_by_side(tmp_path, empty_store):
+    study = Study(tmp_path, empty_store)
+    words = ("outlier=SpeedMAD", "imputation=linear", "classifier=LogisticRegression", "tune=none,optuna")
+    assert summary(study.sweep(*words))["failed"] == 0
+    study.extract()
+    rows = study.query("SELECT classifier, tuned FROM runs WHERE kind = 'combination' ORDER BY classifier")
+    assert rows == [("LogisticRegression", None), ("LogisticRegression-tuned", "optuna")]
+    shown = study.query("SELECT classifier_display FROM v_leaderboard ORDER BY 1")
+    assert shown == [("Logistic (tuned, optimistic)",), ("Logistic regression",)]
+    assert study.query("SELECT reason FROM excluded_runs WHERE reason = 'superseded'") == []
+    assert study.query("SELECT classifier, status FROM coverage ORDER BY 1") == [
+        ("LogisticRegression", "finished"),
+        ("LogisticRegression-tuned", "finished"),
+    ]
+    assert study.query("SELECT count(*) FROM runs WHERE kind = 'baseline' AND tuned IS NOT NULL") == [(0,)]
+    run("scripts/run_benchmark.py", "--db", str(study.db), "--out", str(tmp_path / "report"))
+    report = (tmp_path / "report" / "benchmark_report.txt").read_text()
+    assert "Logistic (tuned, optimistic)" in report and "Tuned classifiers are optimistic" in report
 
 
 def summary(output: str) -> dict[str, int]:

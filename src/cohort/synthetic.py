@@ -104,8 +104,7 @@ def generate(
     time = np.arange(N_SAMPLES) / RATE_HZ
     eyes = _draw_eyes(rng, age, effect * severity)
     truth = _clean_signal(rng, time, eyes)
-    noise_sd = eyes.baseline_mm * np.clip(_lognormal(rng, n_recordings, 0.0095, 0.38), 0.004, 0.045)
-    noisy = truth + noise_sd[:, None] * rng.standard_normal(truth.shape)
+    noisy = truth + _noise_sd(rng, eyes)[:, None] * rng.standard_normal(truth.shape)
     load = artefact_load * np.where(sick, glaucoma_load_factor**effect, 1.0)
     edges = np.array([edge for pair in LIGHT_S.values() for edge in pair])
     pupil, artefact_type = add_artefacts(noisy, RATE_HZ, edges, load, rng)
@@ -122,6 +121,46 @@ def generate(
         truth_pupil=np.round(truth[rows], 4),
         artefact_type=artefact_type[rows],
     )
+
+
+def generate_hippus(time: np.ndarray, n_recordings: int, seed: int) -> Cohort:
+    """Make recordings of healthy eyes in the dark: hippus, slow drift and sample noise, and no artefact.
+
+    Whatever a detector flags here is a false alarm: spontaneous changes of the pupil are signal.
+
+    Parameters
+    ----------
+    time : ndarray, shape (T,)
+        Seconds, of any length and rate.
+    n_recordings : int
+        One per subject.
+    seed : int
+        The same seed and parameters give the same recordings.
+
+    Returns
+    -------
+    Cohort
+        In mm, as `generate` makes them but without light; subjects are blind (`Cohort.blind`).
+    """
+    rng = np.random.default_rng(seed)
+    eyes = _draw_eyes(rng, _ages(rng, np.zeros(n_recordings, dtype=bool), 0.0), np.zeros(n_recordings))
+    since_start = time - time[0]
+    grid = np.arange(max(N_SAMPLES, int(np.ceil(since_start[-1] * RATE_HZ)) + 1)) / RATE_HZ
+    waves = _spontaneous(rng, np.zeros((n_recordings, len(grid))), eyes)
+    truth = np.array([np.interp(since_start, grid, wave) for wave in waves])
+    pupil = truth + _noise_sd(rng, eyes)[:, None] * rng.standard_normal(truth.shape)
+    clean = np.zeros(truth.shape, dtype=np.int8)
+    return Cohort(
+        time=time.copy(),
+        pupil=np.round(pupil, 3),
+        light={},
+        subjects=pd.DataFrame(index=range(n_recordings)),
+        unit="mm",
+        source="synthetic",
+        truth_mask=clean.astype(bool),
+        truth_pupil=np.round(truth, 4),
+        artefact_type=clean,
+    ).blind()
 
 
 def _check(n: int, controls: int, glaucoma: int, effect: float, load: float, factor: float) -> None:
@@ -193,8 +232,15 @@ def _clean_signal(rng: np.random.Generator, time: np.ndarray, eyes: _Eyes) -> np
         smooth = _low_pass(drive, np.full(len(drive), 1.2))
         reached = -np.expm1(-(offset - onset) / eyes.tau_slow_s)  # so that persistence and size are separate
         response += (eyes.slow[colour] / reached)[:, None] * _low_pass(smooth, eyes.tau_slow_s)
-    hippus = _oscillation(rng, response.shape, _hippus_power(rng, len(response)), (0.05, 0.085, 0.2))
-    drift = _oscillation(rng, response.shape, _drift_power(), (0.03, 0.08, 0.3))
+    return _spontaneous(rng, response, eyes)
+
+
+def _spontaneous(rng: np.random.Generator, response: np.ndarray, eyes: _Eyes) -> np.ndarray:
+    """Return the pupil in mm that responds to light so and moves by itself, shape (n, T)."""
+    n, length = response.shape
+    f = np.fft.rfftfreq(2 * length, 1 / RATE_HZ)  # so that the end does not wrap round to the start
+    hippus = _oscillation(rng, response.shape, _hippus_power(rng, n, f), (0.05, 0.085, 0.2))
+    drift = _oscillation(rng, response.shape, _drift_power(f), (0.03, 0.08, 0.3))
     open_share = 1 - np.maximum(response, 0)
     pupil = eyes.baseline_mm[:, None] * open_share + open_share * (hippus + drift)
     return _SMALLEST_MM + _SLOWING_MM * np.logaddexp(0, (pupil - _SMALLEST_MM) / _SLOWING_MM)
@@ -224,22 +270,21 @@ def _fast_system(drive: np.ndarray, eyes: _Eyes) -> np.ndarray:
     return rise - (1 - eyes.tonic[:, None]) * adapted
 
 
-def _frequencies() -> np.ndarray:
-    """Return those of a signal twice as long as a recording, whose end does not wrap round to its start."""
-    return np.fft.rfftfreq(2 * N_SAMPLES, 1 / RATE_HZ)
+def _noise_sd(rng: np.random.Generator, eyes: _Eyes) -> np.ndarray:
+    """Draw the SD of each recording's sample noise in mm, shape (n,)."""
+    n = len(eyes.baseline_mm)
+    return eyes.baseline_mm * np.clip(_lognormal(rng, n, 0.0095, 0.38), 0.004, 0.045)
 
 
-def _hippus_power(rng: np.random.Generator, n: int) -> np.ndarray:
-    """1/f power with a weak line near 0.2 Hz that drifts."""
-    f = _frequencies()
+def _hippus_power(rng: np.random.Generator, n: int, f: np.ndarray) -> np.ndarray:
+    """1/f power with a weak line near 0.2 Hz that drifts; `f` in Hz."""
     line = rng.uniform(0.15, 0.25, (n, 1))
     band = (f > 0.03) / np.maximum(f, 0.03) / (1 + (f / 0.4) ** 4)
     return band + 6.0 * np.exp(-(((f - line) / 0.02) ** 2))
 
 
-def _drift_power() -> np.ndarray:
-    """Slow change of arousal over tens of seconds."""
-    f = _frequencies()
+def _drift_power(f: np.ndarray) -> np.ndarray:
+    """Slow change of arousal over tens of seconds; `f` in Hz."""
     return ((f > 0) & (f <= 0.03)).astype(float)
 
 

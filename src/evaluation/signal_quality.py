@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+SHORT_GAP_S = 0.3  # most blinks: the gaps that straight lines are made for
 LONG_GAP_S = 1.0  # longer than any blink: the gaps that interpolation cannot be trusted with
+_ROUNDING_S = 1e-9
 
 
 def _share(part: float, whole: float) -> float:
@@ -95,9 +97,10 @@ def detection_quality(
     -------
     list of dict
         `artefact_type`, `n_samples`, `n_artefact`, `tp`, `fp`, `fn`, `tn`, `precision`, `recall`, `f1`,
-        `fpr`; first 'all', then every type that has a name. A row of one type looks at the artefact samples
-        of that type alone: a false alarm on a clean sample has no type, so `fp`, `tn`, `precision`, `f1` and
-        `fpr` are NaN there; recall is NaN where the type does not occur.
+        `fpr`, `f1_random` (`random_f1`); first 'all', then every type that has a name. A row of one type
+        looks at the artefact samples of that type alone: a false alarm on a clean sample has no type, so
+        `fp`, `tn`, `precision`, `f1`, `fpr` and `f1_random` are NaN there; recall is NaN where the type does
+        not occur.
     """
     found, true = np.asarray(mask, dtype=bool), np.asarray(truth_mask, dtype=bool)
     counts = {
@@ -110,6 +113,7 @@ def detection_quality(
         {"artefact_type": "all", "n_samples": true.size, "n_artefact": int(true.sum())}
         | counts
         | {metric.name: metric.function(**counts) for metric in DETECTION_METRICS}
+        | {"f1_random": random_f1(found, true)}
     ]
     if artefact_type is not None:
         for code, name in list(enumerate(type_names))[1:]:
@@ -132,13 +136,37 @@ def _type_row(name: str, found: np.ndarray) -> dict[str, Any]:
         "recall": recall(tp, 0, n - tp, 0),
         "f1": undefined,
         "fpr": undefined,
+        "f1_random": undefined,
     }
 
 
+def random_f1(mask: np.ndarray, truth_mask: np.ndarray) -> float:
+    """Return the expected F1 of a mask with as many samples per recording, drawn at random.
+
+    Chance as in Cohen 1960 (Educ Psychol Meas 20:37) and Hubert & Arabie 1985 (J Classif 2:193): what is
+    flagged and what is true keep their number in every recording, and only their places are random. The hits
+    in a recording are then hypergeometric with the mean flagged * artefacts / samples; the denominator of
+    F1, flagged + artefacts of all recordings, does not change, so that the expectation is exact.
+
+    Parameters
+    ----------
+    mask, truth_mask : ndarray of bool, shape (n, T)
+        True where a sample was flagged, and where it is an artefact.
+
+    Returns
+    -------
+    float
+        0 to 1; NaN where nothing is flagged and nothing is an artefact.
+    """
+    flagged, artefacts = mask.sum(axis=1), truth_mask.sum(axis=1)
+    hits = float((flagged * artefacts).sum() / max(mask.shape[1], 1))
+    return _share(2 * hits, float(flagged.sum() + artefacts.sum()))
+
+
 def imputation_quality(
-    imputed: np.ndarray, truth: np.ndarray, missing: np.ndarray, time: np.ndarray
+    imputed: np.ndarray, truth: np.ndarray, missing: np.ndarray, time: np.ndarray, linear: np.ndarray
 ) -> list[dict[str, Any]]:
-    """Compare imputed samples with the clean signal.
+    """Compare imputed samples with the clean signal, and what linear interpolation puts there beside them.
 
     Parameters
     ----------
@@ -148,22 +176,40 @@ def imputation_quality(
         True where a sample was imputed; only these are compared, where the truth is finite.
     time : ndarray, shape (T,)
         Seconds.
+    linear : ndarray, shape (n, T)
+        The same gaps filled by linear interpolation.
 
     Returns
     -------
     list of dict
-        `gap` ('all', 'longer than 1 s'), `n_samples`, `mae`, `mre`, `mse`. The length of a gap is its number
-        of samples times the median sampling interval.
+        `gap` ('all', 'up to 0.3 s', '0.3 to 1 s', 'longer than 1 s'), `n_samples`, `mae`, `mre`, `mse`, and
+        `mae_linear`, `mre_linear`, `mse_linear`. The length of a gap is its number of samples times the
+        median sampling interval.
     """
     known = np.asarray(missing, dtype=bool) & np.isfinite(truth)
-    interval = float(np.median(np.diff(time))) if len(time) > 1 else 0.0
-    long = known & (run_lengths(missing) * interval > LONG_GAP_S + 1e-9)
     rows = []
-    for gap, compared in (("all", known), ("longer than 1 s", long)):
-        error, reference = imputed[compared] - truth[compared], truth[compared]
-        values = {metric.name: metric.function(error, reference) for metric in IMPUTATION_METRICS}
-        rows.append({"gap": gap, "n_samples": int(compared.sum())} | values)
+    for gap, within in _gap_classes(missing, time).items():
+        compared = known & within
+        reference = truth[compared]
+        row: dict[str, Any] = {"gap": gap, "n_samples": int(compared.sum())}
+        for suffix, filled in (("", imputed), ("_linear", linear)):
+            error = filled[compared] - reference
+            row |= {m.name + suffix: m.function(error, reference) for m in IMPUTATION_METRICS}
+        rows.append(row)
     return rows
+
+
+def _gap_classes(missing: np.ndarray, time: np.ndarray) -> dict[str, np.ndarray]:
+    """Return for each class of gaps, by their length, where its samples are, bool (n, T)."""
+    interval = float(np.median(np.diff(time))) if len(time) > 1 else 0.0
+    length_s = run_lengths(missing) * interval
+    short, long = length_s <= SHORT_GAP_S + _ROUNDING_S, length_s > LONG_GAP_S + _ROUNDING_S
+    return {
+        "all": np.ones_like(short),
+        "up to 0.3 s": short,
+        "0.3 to 1 s": ~short & ~long,
+        "longer than 1 s": long,
+    }
 
 
 def run_lengths(missing: np.ndarray) -> np.ndarray:

@@ -39,6 +39,8 @@ class Stage:
         Columns that name a row.
     models : str
         The one of them that `--models` filters.
+    checks : str
+        SQL of what every method is held to, one row per row of the report and kind of check; none if empty.
     """
 
     read: Callable[[Query], pd.DataFrame]
@@ -46,6 +48,7 @@ class Stage:
     beside: tuple[str, ...]
     factors: tuple[str, ...]
     models: str
+    checks: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,8 @@ class Benchmark:
         Smallest difference in the metric ranked by that this many subjects can show.
     undecided : mapping or None
         Number of combinations `included` in the confidence set of the Brier score, and `total`.
+    checks : DataFrame
+        What the stage's methods are held to: rows of v_detector_checks or v_imputer_checks, else none.
     background : Background
     """
 
@@ -105,6 +110,7 @@ class Benchmark:
     curse: Mapping[str, Any] | None
     detectable: Mapping[str, Any] | None
     undecided: Mapping[str, Any] | None
+    checks: pd.DataFrame
     background: Background
 
     @property
@@ -201,6 +207,7 @@ def read_benchmark(query: Query, registry: Registry, question: Question, dataset
         curse=_first(query(_CURSE, {"metric": question.metric.name})) if screening else None,
         detectable=_first(query(_DETECTABLE, {"metric": question.metric.name})) if screening else None,
         undecided=_first(query(_UNDECIDED)) if screening else None,
+        checks=_checks(query, stage, table),
         background=background,
     )
 
@@ -277,7 +284,7 @@ def _metrics_present(registry: Registry, table: pd.DataFrame, question: Question
 
 _ESTIMATES = """
 SELECT r.run_id, r.featurization, r.outlier_method, r.imputation_method, r.classifier, r.n_unusable, r.fit_on,
-       r.duration_s, false AS reference,
+       r.tuned, r.duration_s, false AS reference,
        coalesce('ground truth' IN (o.category, i.category), false) AS uses_truth,
        m.metric, m.estimate AS value, m.estimate_median AS median,
        m.sampling_lo AS lo, m.sampling_hi AS hi, m.refit_lo, m.refit_hi
@@ -295,6 +302,7 @@ _FIXED = [
     "classifier",
     "n_unusable",
     "fit_on",
+    "tuned",
 ]
 _NO_BASELINE = """
 SELECT run_id, featurization, outlier_method, imputation_method, classifier, reason
@@ -319,6 +327,8 @@ SELECT q.run_id, q.outlier_method, q.f1, q."precision", q.recall, q.fpr, q.n_sam
 FROM outlier_quality q LEFT JOIN methods m ON m.stage = 'outlier' AND m.name = q.outlier_method
 WHERE q.artefact_type = 'all' ORDER BY q.outlier_method
 """
+_DETECTOR_CHECKS = "SELECT * FROM v_detector_checks"
+_IMPUTER_CHECKS = "SELECT * FROM v_imputer_checks WHERE mae_linear IS NOT NULL"
 _BEST = """
 SELECT l.*, coalesce('ground truth' IN (o.category, i.category), false) AS uses_truth
 FROM v_leaderboard l
@@ -379,6 +389,14 @@ def _baseline(query: Query) -> pd.DataFrame:
     return pd.concat([_estimates(query, "baseline"), query(_NO_BASELINE)], ignore_index=True)
 
 
+def _checks(query: Query, stage: Stage, table: pd.DataFrame) -> pd.DataFrame:
+    """The checks of the methods that are in the table."""
+    if not stage.checks:
+        return table.iloc[:0]
+    rows = query(stage.checks)
+    return rows[rows[stage.models].isin(table[stage.models])]
+
+
 def _best(query: Query) -> pd.DataFrame:
     """The best combination with and the best without ground truth by the rule, the better first."""
     return query(_BEST)
@@ -402,6 +420,7 @@ STAGES: Mapping[str, Stage] = {
         beside=("mae", "mre", "mse"),
         factors=("outlier_method", "imputation_method"),
         models="imputation_method",
+        checks=_IMPUTER_CHECKS,
     ),
     "outlier_detection": Stage(
         read=lambda query: query(_DETECTION),
@@ -409,5 +428,6 @@ STAGES: Mapping[str, Stage] = {
         beside=("f1", "precision", "recall", "fpr"),
         factors=("outlier_method",),
         models="outlier_method",
+        checks=_DETECTOR_CHECKS,
     ),
 }

@@ -14,7 +14,17 @@ from jinja2 import Environment, FileSystemLoader
 from src.figures.style import journal_style, records, save_picture, write_text
 from src.report.benchmark import Benchmark
 from src.report.charts import draw_chart
-from src.report.words import as_text, cautions, direction, notes, ranking, results, title
+from src.report.words import (
+    about_checks,
+    as_text,
+    cautions,
+    checks,
+    direction,
+    notes,
+    ranking,
+    results,
+    title,
+)
 
 RESULTS = "benchmark_results.json"
 
@@ -80,6 +90,7 @@ def as_data(benchmark: Benchmark) -> dict[str, Any]:
         "champion": _plain(benchmark.champion) if benchmark.champion else None,
         "champion_without_truth": _plain(benchmark.practical) if benchmark.practical else None,
         "baseline": _plain_rows(benchmark.baseline),
+        "checks": _plain_rows(benchmark.checks),
         "missing_cells": _plain_rows(background.missing),
         "cells_planned": len(background.coverage),
         "identical_predictions": _plain_rows(benchmark.identical),
@@ -103,6 +114,8 @@ def as_page(benchmark: Benchmark, charts: dict[str, Path]) -> str:
         metrics=[(metric, direction(metric)) for metric in benchmark.metrics],
         ranking=ranking(benchmark),
         cautions=cautions(benchmark),
+        checks=checks(benchmark) if len(benchmark.checks) else None,
+        about_checks=about_checks(benchmark),
         results=results(benchmark),
         pictures=pictures,
         missing=[

@@ -36,6 +36,10 @@ _ABOUT_MEDIANS = (
     "Calibration slopes, intercepts and the O:E ratio are means over the resamples, with the medians beside "
     "them: with few cases left out some resamples give extreme values, which pull the mean, not the median."
 )
+_ABOUT_TUNED = (
+    "Tuned classifiers are optimistic: their hyper-parameters were chosen once, on all labelled subjects, "
+    "those that the resamples leave out too. No estimate here corrects that."
+)
 _RUNS_NAMED = 4
 _BETTER = {"higher": "higher is better", "lower": "lower is better"}
 
@@ -78,6 +82,8 @@ def cautions(benchmark: Benchmark) -> list[str]:
     if benchmark.table["uses_truth"].any():
         lines.append(f"Rank with {TRUTH_MARK}: uses the ground truth; cannot be had in practice.")
     if benchmark.question.stage == "classification":
+        if benchmark.table["tuned"].notna().any():
+            lines.append(_ABOUT_TUNED)
         lines += [*_about_choice(benchmark), *_ABOUT_RANKS]
     if any(name.endswith("(median)") for name in _columns(benchmark, benchmark.metrics).values()):
         lines.append(_ABOUT_MEDIANS)
@@ -143,6 +149,44 @@ def results(benchmark: Benchmark) -> tuple[list[str], list[list[str]]]:
     return head, rows
 
 
+def checks(benchmark: Benchmark) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of what the methods are held to; no rows where there is nothing of the kind."""
+    rows = records(benchmark.checks)
+    head = [_FACTOR_WORDS[name] for name in benchmark.factors]
+    if benchmark.question.stage == "imputation":
+        head += ["Gaps", "Samples", "MAE", "MAE of linear", "Better than linear"]
+        return head, [[*_factors(benchmark, row), *_beside_linear(row)] for row in rows]
+    head += ["F1", "F1 of chance", "Better than chance", "Flagged of hippus", "Below 2 %"]
+    return head, [[*_factors(benchmark, row), *_against_chance(row)] for row in rows]
+
+
+def _beside_linear(row: Mapping[str, Any]) -> list[str]:
+    errors = value(row, "mae"), value(row, "mae_linear")
+    return [row["gap"], str(row["n_samples"]), *errors, _verdict(row["better_than_linear"], "yes", "no")]
+
+
+def _against_chance(row: Mapping[str, Any]) -> list[str]:
+    flagged = "-" if pd.isna(row["hippus_flagged"]) else f"{row['hippus_flagged']:.2%}"
+    return [
+        value(row, "f1"),
+        value(row, "f1_random"),
+        _verdict(row["better_than_random"], "pass", "fail"),
+        flagged,
+        _verdict(row["leaves_hippus"], "pass", "fail"),
+    ]
+
+
+def about_checks(benchmark: Benchmark) -> str:
+    """One line on what the checks are."""
+    if benchmark.question.stage == "imputation":
+        return "Error by length of the gap, beside that of linear interpolation in the same gaps."
+    return (
+        "Chance: the expected F1 of a random mask that flags as many samples of every recording. Hippus: "
+        "synthetic recordings without light or artefacts, whatever the cohort is; all that is flagged there "
+        "is a false alarm."
+    )
+
+
 def as_text(benchmark: Benchmark) -> str:
     """Return the whole report as plain text."""
     origin = benchmark.background.provenance
@@ -156,6 +200,8 @@ def as_text(benchmark: Benchmark) -> str:
     ]
     lines += ["", f"Ranking by {metric.display_name} ({direction(metric)})", *_align(*ranking(benchmark))]
     lines += ["", *(f"- {line}" for line in cautions(benchmark))]
+    if not benchmark.checks.empty:
+        lines += ["", "Checks", *_align(*checks(benchmark)), "", f"- {about_checks(benchmark)}"]
     lines += ["", "Results, all metrics", *_align(*results(benchmark))]
     lines += ["", "Where the numbers come from", *(f"{name}: {origin[name]}" for name in origin)]
     return "\n".join(line.rstrip() for line in lines).lstrip("\n") + "\n"
@@ -290,6 +336,10 @@ def _coverage(benchmark: Benchmark) -> str:
         return f"{line}."
     cells = [f"{background.combination(row)} ({row['status']})" for row in records(missing)]
     return f"{line}; missing: {'; '.join(cells)}."
+
+
+def _verdict(holds: Any, yes: str, no: str) -> str:
+    return "-" if pd.isna(holds) else yes if holds else no
 
 
 def _rank(row: Mapping[str, Any]) -> str:

@@ -52,6 +52,8 @@ OPTIONAL_FORMAT = {
     "feature_importance": "float32 (B, p): the model's own, adds up to 1; NaN where it has none",
     "permutation_importance": "float32 (B, p): drop in left-out AUROC when a feature is permuted; NaN rows "
     "where an iteration did not compute it",
+    "tuning": "dict, of a run whose hyper-parameters were searched for: how, the best ones, and why that is "
+    "optimistic",
 }
 
 _PLAIN = (str, int, float, bool, type(None))

@@ -122,6 +122,9 @@ WHERE abs(recall - tp / nullif(tp + fn, 0)) > 1e-9
     OR abs("precision" - tp / nullif(tp + fp, 0)) > 1e-9
     OR abs(fpr - fp / nullif(fp + tn, 0)) > 1e-9;
 
+SELECT 'shares of a probe follow from the counts' AS rule, outlier_method AS place FROM hippus_probe
+WHERE n_flagged > n_samples OR abs(share_flagged - n_flagged / n_samples) > 1e-9;
+
 SELECT 'a longer gap is part of all gaps' AS rule, g.outlier_method || ' ' || g.imputation_method AS place
 FROM imputation_quality AS g
 JOIN imputation_quality AS a

@@ -289,6 +289,7 @@ def _provenance(
 _OF_THE_STORE = {
     "baseline_metrics": ("baseline", "the store has no baseline run, that is, none of age as a feature"),
     "outlier_quality": ("outlier_quality", "the store has no runs of the outlier stage with a truth"),
+    "hippus_probe": ("hippus_probe", "the store has no runs of the outlier stage that tried one"),
     "imputation_quality": (
         "imputation_quality",
         "the store has no runs of the imputation stage with a truth",
@@ -330,6 +331,7 @@ def _run_row(included: Included, stages: StageFacts) -> dict[str, Any]:
         "n_unusable": stages.n_unusable(links["imputation_run_id"]),
         **links,
         "code_commit": included.fact("code_commit"),
+        "tuned": run.tags.get("tuned"),
     }
 
 

@@ -111,7 +111,8 @@ CREATE TABLE runs (
     outlier_run_id VARCHAR,
     imputation_run_id VARCHAR,
     featurization_run_id VARCHAR,
-    code_commit VARCHAR
+    code_commit VARCHAR,
+    tuned VARCHAR
 );
 COMMENT ON TABLE runs IS 'Every run whose results are in this database. One row per finished run. Key: run_id.';
 COMMENT ON COLUMN runs.run_id IS 'Identifier of the run in the tracking store.';
@@ -133,6 +134,7 @@ COMMENT ON COLUMN runs.outlier_run_id IS 'Run of the outlier stage it used; NULL
 COMMENT ON COLUMN runs.imputation_run_id IS 'Run of the imputation stage it used; NULL where unlinked.';
 COMMENT ON COLUMN runs.featurization_run_id IS 'Run of the feature stage it used; NULL where unlinked.';
 COMMENT ON COLUMN runs.code_commit IS 'Commit of the code that made the run; NULL where unknown.';
+COMMENT ON COLUMN runs.tuned IS 'What chose the hyper-parameters, once, on all labelled subjects: the numbers of the run are optimistic. NULL where they are those of the config. Such a classifier has a name of its own.';
 
 CREATE TABLE excluded_runs (
     run_id VARCHAR NOT NULL,
@@ -562,6 +564,7 @@ CREATE TABLE outlier_quality (
     recall DOUBLE,
     f1 DOUBLE,
     fpr DOUBLE,
+    f1_random DOUBLE,
     fit_on VARCHAR,
     evaluated_on VARCHAR,
     run_id VARCHAR NOT NULL,
@@ -580,10 +583,29 @@ COMMENT ON COLUMN outlier_quality."precision" IS 'tp / (tp + fp), 0 to 1; NULL w
 COMMENT ON COLUMN outlier_quality.recall IS 'tp / (tp + fn), 0 to 1; NULL where there is no artefact.';
 COMMENT ON COLUMN outlier_quality.f1 IS 'Harmonic mean of precision and recall, 0 to 1.';
 COMMENT ON COLUMN outlier_quality.fpr IS 'fp / (fp + tn), 0 to 1.';
+COMMENT ON COLUMN outlier_quality.f1_random IS 'Expected F1 of a random mask that flags as many samples of every recording; NULL in the rows of a type.';
 COMMENT ON COLUMN outlier_quality.fit_on IS 'Recordings the detector was fitted on: unlabelled or all.';
 COMMENT ON COLUMN outlier_quality.evaluated_on IS 'held-out where judged on recordings it was not fitted on, otherwise fitted.';
 COMMENT ON COLUMN outlier_quality.run_id IS 'Run of the outlier stage in the tracking store.';
 COMMENT ON COLUMN outlier_quality.duration_s IS 'Time to fit and detect on the whole cohort, s.';
+
+CREATE TABLE hippus_probe (
+    outlier_method VARCHAR NOT NULL,
+    n_recordings INTEGER NOT NULL,
+    n_samples BIGINT NOT NULL,
+    n_flagged BIGINT NOT NULL,
+    share_flagged DOUBLE,
+    fit_on VARCHAR,
+    run_id VARCHAR NOT NULL
+);
+COMMENT ON TABLE hippus_probe IS 'What detectors, fitted on the cohort, flag in synthetic recordings of hippus and noise alone, without light or artefacts: false alarms, all of it. Synthetic whatever the cohort is. One row per detector. Key: outlier_method.';
+COMMENT ON COLUMN hippus_probe.outlier_method IS 'Artefact detector (methods.name, stage outlier).';
+COMMENT ON COLUMN hippus_probe.n_recordings IS 'Synthetic recordings, as long as those of the cohort.';
+COMMENT ON COLUMN hippus_probe.n_samples IS 'Their samples.';
+COMMENT ON COLUMN hippus_probe.n_flagged IS 'Samples flagged.';
+COMMENT ON COLUMN hippus_probe.share_flagged IS 'n_flagged / n_samples, 0 to 1.';
+COMMENT ON COLUMN hippus_probe.fit_on IS 'Recordings of the cohort the detector was fitted on: unlabelled or all.';
+COMMENT ON COLUMN hippus_probe.run_id IS 'Run of the outlier stage in the tracking store.';
 
 CREATE TABLE imputation_quality (
     outlier_method VARCHAR NOT NULL,
@@ -593,6 +615,9 @@ CREATE TABLE imputation_quality (
     mae DOUBLE,
     mre DOUBLE,
     mse DOUBLE,
+    mae_linear DOUBLE,
+    mre_linear DOUBLE,
+    mse_linear DOUBLE,
     fit_on VARCHAR,
     evaluated_on VARCHAR,
     unit VARCHAR,
@@ -602,11 +627,14 @@ CREATE TABLE imputation_quality (
 COMMENT ON TABLE imputation_quality IS 'How close imputed samples come to the clean signal. One row per detector, imputer and kind of gap. Key: outlier_method, imputation_method, gap.';
 COMMENT ON COLUMN imputation_quality.outlier_method IS 'Artefact detector whose mask was imputed (methods.name, stage outlier).';
 COMMENT ON COLUMN imputation_quality.imputation_method IS 'Imputer (methods.name, stage imputation).';
-COMMENT ON COLUMN imputation_quality.gap IS 'all, or longer than 1 s.';
+COMMENT ON COLUMN imputation_quality.gap IS 'all, up to 0.3 s, 0.3 to 1 s, or longer than 1 s.';
 COMMENT ON COLUMN imputation_quality.n_samples IS 'Imputed samples judged.';
 COMMENT ON COLUMN imputation_quality.mae IS 'Mean absolute error, in the unit column''s unit.';
 COMMENT ON COLUMN imputation_quality.mre IS 'Mean relative error: sum of absolute errors over sum of absolute true values.';
 COMMENT ON COLUMN imputation_quality.mse IS 'Mean squared error, in that unit squared.';
+COMMENT ON COLUMN imputation_quality.mae_linear IS 'What linear interpolation achieves in the same gaps: its mean absolute error.';
+COMMENT ON COLUMN imputation_quality.mre_linear IS 'Mean relative error of linear interpolation in the same gaps.';
+COMMENT ON COLUMN imputation_quality.mse_linear IS 'Mean squared error of linear interpolation in the same gaps.';
 COMMENT ON COLUMN imputation_quality.fit_on IS 'Recordings the imputer was fitted on: unlabelled or all.';
 COMMENT ON COLUMN imputation_quality.unit IS 'Unit of the pupil diameter: mm, px or %.';
 COMMENT ON COLUMN imputation_quality.run_id IS 'Run of the imputation stage in the tracking store.';

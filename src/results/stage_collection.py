@@ -24,6 +24,7 @@ from src.results.stage_tables import (
     examples,
     feature_tables,
     features,
+    hippus_probe,
     imputation_quality,
     n_unusable,
     one_per_method,
@@ -35,6 +36,7 @@ from src.tracking import StoredRun
 
 _TABLES = (
     "outlier_quality",
+    "hippus_probe",
     "imputation_quality",
     "ensemble_members",
     "example_recordings",
@@ -54,7 +56,7 @@ _STATE = pa.schema(
         "n_recordings": pa.int64(),
     }
 )
-_FILES = ("quality.json", "unusable.json", "examples.npz", "features.npz", MEMBERS)
+_FILES = ("quality.json", "probe.json", "unusable.json", "examples.npz", "features.npz", MEMBERS)
 
 
 @dataclass
@@ -174,7 +176,7 @@ class _Reader:
     def _read(self, stage: str, run: StoredRun, files: str) -> tuple[StageFile, dict[str, pa.Table]]:
         folder = self.store.artifacts(run)
         if stage == "outlier":
-            tables = {"outlier_quality": outlier_quality(run, folder)}
+            tables = {"outlier_quality": outlier_quality(run, folder)} | hippus_probe(run, folder)
             return StageFile(stage, files, None, None), tables | _of_ensemble(stage, run, folder)
         if stage == "imputation":
             tables = {"imputation_quality": imputation_quality(run, folder)}

@@ -39,10 +39,13 @@ _DETECTION = (
     "recall",
     "f1",
     "fpr",
+    "f1_random",
 )
-_IMPUTATION = ("gap", "n_samples", "mae", "mre", "mse")
+_IMPUTATION = ("gap", "n_samples", "mae", "mre", "mse", "mae_linear", "mre_linear", "mse_linear")
+_PROBE = ("n_recordings", "n_samples", "n_flagged", "share_flagged")
+_NEWER = frozenset({"f1_random", "mae_linear", "mre_linear", "mse_linear"})  # older runs do without
 _MEMBER_STATUS = ("used", "not kept", "left out")
-_COUNTS = frozenset({"n_samples", "n_artefact", "tp", "fp", "fn", "tn"})
+_COUNTS = frozenset({"n_recordings", "n_samples", "n_flagged", "n_artefact", "tp", "fp", "fn", "tn"})
 _ALWAYS_KNOWN = _COUNTS - {"fp", "tn"}  # a type of artefact has no false alarms
 _SIGNALS = {"raw": float, "missing": bool, "imputed": float, "truth": float, "truth_mask": bool, "sd": float}
 
@@ -76,6 +79,20 @@ def outlier_quality(run: StoredRun, folder: Path) -> pa.Table:
 def imputation_quality(run: StoredRun, folder: Path) -> pa.Table:
     """Rows of the table of that name from a run of the imputation stage; none without truth."""
     return _quality(run, folder, _IMPUTATION, IMPUTATION_FACTORS, ("unit",))
+
+
+def hippus_probe(run: StoredRun, folder: Path) -> dict[str, pa.Table]:
+    """The row of the table of that name, under it, from a run of the outlier stage; nothing in older runs."""
+    if not (folder / "probe.json").is_file():
+        return {}
+    rows = _json(folder, "probe.json")
+    if not isinstance(rows, list) or len(rows) != 1 or not isinstance(rows[0], dict):
+        raise RejectedRun("probe.json is no list of one row")
+    if wrong := [name for name in _PROBE if not _fits(name, rows[0].get(name, ""))]:
+        raise RejectedRun(f"probe.json has no number {wrong[0]}")
+    values: Table = {name: np.array([rows[0][name]], dtype=np.float64) for name in _PROBE}
+    values |= {"fit_on": np.array([run.tags.get("fit_on", "")]), "run_id": np.array([run.run_id])}
+    return {"hippus_probe": _with_factors(values, run, OUTLIER_FACTORS)}
 
 
 def ensemble_members(stage: str, run: StoredRun, folder: Path) -> pa.Table:
@@ -215,15 +232,16 @@ def _quality(
 ) -> pa.Table:
     rows = _rows(folder, "quality.json")
     label, *numbers = columns
+    absent = {name: None if name in _NEWER else "" for name in numbers}
     for row in rows:
         if not _can_be_shown(row.get(label)):
             raise RejectedRun(f"quality.json has a row without {label}")
-        if wrong := [name for name in numbers if not _fits(name, row.get(name, ""))]:
+        if wrong := [name for name in numbers if not _fits(name, row.get(name, absent[name]))]:
             raise RejectedRun(f"quality.json has no number {wrong[0]} for {row[label]}")
     if len({row[label] for row in rows}) < len(rows):
         raise RejectedRun(f"quality.json has a {label} twice")
     values: Table = {label: np.array([row[label] for row in rows], dtype="U")}
-    values |= {name: np.array([row[name] for row in rows], dtype=np.float64) for name in numbers}
+    values |= {name: np.array([row.get(name) for row in rows], dtype=np.float64) for name in numbers}
     values["duration_s"] = np.full(len(rows), run.metrics.get("duration_s", np.nan))
     texts = {name: run.tags.get(name, "") for name in ("fit_on", "evaluated_on", *tags)} | {
         "run_id": run.run_id

@@ -18,6 +18,7 @@ def build(config):
     """Make the classifier of a config file, as small as its smoke profile."""
     parameters = yaml.safe_load(config.read_text())
     profile = parameters.pop("profiles", {}).get("smoke", {})
+    parameters.pop("search", None)
     module, name = parameters.pop("_target_").rsplit(".", 1)
     return getattr(import_module(module), name)(**{**parameters, **profile})
 

@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from src.cohort.cohort import ARTEFACT_TYPES, CohortError
-from src.cohort.synthetic import LIGHT_S, generate
+from src.cohort.synthetic import LIGHT_S, generate, generate_hippus
 
 
 def simple_features(cohort):
@@ -176,3 +176,24 @@ def test_no_diagnosis_means_the_same_mixture():
 def test_parameters_out_of_range(wrong, named):
     with pytest.raises(CohortError, match=named):
         generate(**wrong)
+
+
+@pytest.mark.parametrize(("length", "rate_hz"), [(1981, 30), (300, 30), (2500, 30), (990, 15), (4000, 60)])
+def test_recordings_of_hippus_alone_have_any_length_and_rate_and_nothing_to_flag(length, rate_hz):
+    time = 5 + np.arange(length) / rate_hz
+    made = generate_hippus(time, 12, seed=3)
+    np.testing.assert_array_equal(made.time, time)
+    assert made.pupil.shape == (12, length) and np.isfinite(made.pupil).all()
+    assert not made.truth_mask.any() and not made.light
+    assert np.isnan(made.labels).all()
+    np.testing.assert_array_equal(made.pupil, generate_hippus(time, 12, seed=3).pupil)
+    assert not np.array_equal(made.pupil, generate_hippus(time, 12, seed=4).pupil)
+
+
+def test_hippus_alone_is_hippus_drift_and_noise_without_a_response():
+    made = generate_hippus(np.arange(1981) / 30, 200, seed=5)
+    sd = made.truth_pupil.std(axis=1)
+    assert sd.min() > 0.05 and sd.max() < 0.4  # SDs of 0.05 to 0.2 mm of hippus, 0.03 to 0.3 mm of drift
+    noise = (made.pupil - made.truth_pupil).std(axis=1) / made.truth_pupil.mean(axis=1)
+    assert noise.min() > 0.0035 and noise.max() < 0.05
+    assert np.ptp(made.truth_pupil.mean(axis=0)) < 0.1  # nothing that all eyes do together: light does 2 mm

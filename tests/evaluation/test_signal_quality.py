@@ -1,12 +1,14 @@
 """Masks and imputed samples against the truth, by hand."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, precision_score, recall_score
 
-from src.evaluation.signal_quality import detection_quality, imputation_quality, run_lengths
+from src.evaluation.signal_quality import detection_quality, imputation_quality, random_f1, run_lengths
 
 NAMES = ("none", "blink", "spike", "step")
 #          sample   0  1  2  3  4  5
@@ -29,7 +31,8 @@ def test_each_type_has_its_recall_and_false_alarms_have_no_type():
     assert list(rows) == ["all", "blink", "spike", "step"]
     assert (rows["blink"]["recall"], rows["spike"]["recall"]) == (0.5, 1.0)
     assert rows["step"]["n_artefact"] == 0 and np.isnan(rows["step"]["recall"])
-    assert all(np.isnan(rows["blink"][name]) for name in ("fp", "tn", "precision", "f1", "fpr"))
+    undefined = ("fp", "tn", "precision", "f1", "fpr", "f1_random")
+    assert all(np.isnan(rows["blink"][name]) for name in undefined)
     assert sum(rows[name]["tp"] for name in NAMES[1:]) == rows["all"]["tp"]
     assert sum(rows[name]["fn"] for name in NAMES[1:]) == rows["all"]["fn"]
 
@@ -37,6 +40,30 @@ def test_each_type_has_its_recall_and_false_alarms_have_no_type():
 def test_without_types_there_is_one_row_and_without_artefacts_nothing_to_recall():
     (row,) = detection_quality(np.zeros((2, 3), dtype=bool), np.zeros((2, 3), dtype=bool), None, NAMES)
     assert np.isnan([row["precision"], row["recall"], row["f1"]]).all() and row["fpr"] == 0
+
+
+def test_chance_by_hand():
+    # Recording 1: 3 of 6 flagged, 3 artefacts, 1.5 hits by chance; recording 2: nothing flagged, 2 artefacts.
+    found = np.array([[1, 1, 1, 0, 0, 0], [0, 0, 0, 0, 0, 0]], dtype=bool)
+    true = np.array([[1, 0, 1, 0, 1, 0], [1, 1, 0, 0, 0, 0]], dtype=bool)
+    assert random_f1(found, true) == 2 * 1.5 / (3 + 5)
+    assert detection_quality(found, true, None, NAMES)[0]["f1_random"] == 2 * 1.5 / (3 + 5)
+    assert random_f1(true, true) == pytest.approx(2 * (9 / 6 + 4 / 6) / 10)
+    assert np.isnan(random_f1(found & False, found & False))
+
+
+def test_chance_is_the_mean_over_all_masks_of_the_same_size():
+    found, true = (
+        np.array([[1, 1, 0, 0, 0], [1, 0, 0, 0, 0]]) > 0,
+        np.array([[1, 1, 1, 0, 0], [0, 1, 0, 0, 1]]) > 0,
+    )
+    scores = []
+    for first in itertools.combinations(range(5), 2):
+        for second in itertools.combinations(range(5), 1):
+            mask = np.zeros((2, 5), dtype=bool)
+            mask[0, list(first)] = mask[1, list(second)] = True
+            scores.append(detection_quality(mask, true, None, NAMES)[0]["f1"])
+    assert random_f1(found, true) == pytest.approx(np.mean(scores))
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=30))
@@ -51,30 +78,35 @@ def test_errors_of_imputed_samples_by_hand():
     truth = np.array([[4.0, 2.0, 5.0, 1.0]])
     imputed = np.array([[9.0, 3.0, 3.0, 9.0]])
     missing = np.array([[False, True, True, False]])
-    row = imputation_quality(imputed, truth, missing, np.arange(4.0))[0]
+    linear = np.array([[0.0, 3.0, 5.0, 0.0]])
+    row = imputation_quality(imputed, truth, missing, np.arange(4.0), linear)[0]
     assert (row["n_samples"], row["mae"], row["mre"], row["mse"]) == (2, 1.5, 3 / 7, 2.5)
+    assert (row["mae_linear"], row["mre_linear"], row["mse_linear"]) == (0.5, 1 / 7, 0.5)
 
 
-def test_only_gaps_of_more_than_a_second_are_long():
+def test_gaps_by_length():
     time = np.arange(100) / 30
-    missing = np.zeros((2, 100), dtype=bool)
-    missing[0, 10:40] = True  # 30 samples, 1 s
-    missing[1, 50:81] = True  # 31 samples
+    missing, error = np.zeros((2, 100), dtype=bool), np.zeros((2, 100))
+    for row, start, length, off in ((0, 10, 30, 1.0), (0, 60, 9, 0.5), (1, 0, 10, 2.0), (1, 50, 31, 3.0)):
+        missing[row, start : start + length] = True  # 1 s, 0.3 s, 0.33 s, 1.03 s
+        error[row, start : start + length] = off
     truth = np.full((2, 100), 2.0)
-    imputed = truth + np.where(missing, 1.0, 0.0)
-    imputed[1, missing[1]] += 2.0
-    everything, long = imputation_quality(imputed, truth, missing, time)
-    assert (everything["gap"], everything["n_samples"]) == ("all", 61)
-    assert (long["gap"], long["n_samples"], long["mae"]) == ("longer than 1 s", 31, 3.0)
+    rows = imputation_quality(truth + error, truth, missing, time, truth - 2 * error)
+    assert [(row["gap"], row["n_samples"], row["mae"], row["mae_linear"]) for row in rows] == [
+        ("all", 80, pytest.approx((30 + 4.5 + 20 + 93) / 80), pytest.approx(2 * (30 + 4.5 + 20 + 93) / 80)),
+        ("up to 0.3 s", 9, 0.5, 1.0),
+        ("0.3 to 1 s", 40, (30 * 1.0 + 10 * 2.0) / 40, 2 * (30 * 1.0 + 10 * 2.0) / 40),
+        ("longer than 1 s", 31, 3.0, 6.0),
+    ]
 
 
 def test_nothing_missing_is_nothing_measured_and_unknown_truth_is_left_out():
     truth, time = np.array([[1.0, np.nan, 3.0]]), np.arange(3.0)
-    everything, long = imputation_quality(truth, truth, np.zeros((1, 3), dtype=bool), time)
-    assert (
-        everything["n_samples"] == long["n_samples"] == 0 and np.isnan([everything["mae"], long["mre"]]).all()
-    )
-    row = imputation_quality(np.array([[1.0, 7.0, 4.0]]), truth, np.ones((1, 3), dtype=bool), time)[0]
+    rows = imputation_quality(truth, truth, np.zeros((1, 3), dtype=bool), time, truth)
+    assert [row["n_samples"] for row in rows] == [0, 0, 0, 0]
+    assert np.isnan([[row["mae"], row["mre"], row["mae_linear"]] for row in rows]).all()
+    imputed = np.array([[1.0, 7.0, 4.0]])
+    row = imputation_quality(imputed, truth, np.ones((1, 3), dtype=bool), time, imputed)[0]
     assert (row["n_samples"], row["mae"]) == (2, 0.5)
 
 

@@ -333,6 +333,7 @@ def _quality(tables, cells, rng):
                         "recall": right,
                         "f1": right,
                         "fpr": 0.01 * i,
+                        "f1_random": 0.1 if kind == "all" else None,
                         "fit_on": "unlabelled",
                         "evaluated_on": "held-out",
                         "run_id": f"o{i}",
@@ -340,8 +341,24 @@ def _quality(tables, cells, rng):
                     }
                 ],
             )
+        flagged = 400 * i
+        _add(
+            tables,
+            "hippus_probe",
+            [
+                {
+                    "outlier_method": outlier,
+                    "n_recordings": 20,
+                    "n_samples": 40_000,
+                    "n_flagged": flagged,
+                    "share_flagged": flagged / 40_000,
+                    "fit_on": "unlabelled",
+                    "run_id": f"o{i}",
+                }
+            ],
+        )
     for i, (outlier, imputation) in enumerate(dict.fromkeys(cell[:2] for cell in cells)):
-        for gap in ("all", "longer than 1 s"):
+        for gap in ("all", "up to 0.3 s", "0.3 to 1 s", "longer than 1 s"):
             error = 0.0 if imputation == "pupil-gt" else 0.05 + 0.01 * (i % 7)
             _add(
                 tables,
@@ -355,6 +372,9 @@ def _quality(tables, cells, rng):
                         "mae": error,
                         "mre": error / 5,
                         "mse": error**2,
+                        "mae_linear": 0.08,
+                        "mre_linear": 0.08 / 5,
+                        "mse_linear": 0.08**2,
                         "fit_on": "unlabelled",
                         "unit": "mm",
                         "evaluated_on": "held-out",

@@ -20,7 +20,7 @@ from src.registry import load_registry
 from src.report.benchmark import BenchmarkError, ask, read_benchmark
 from src.report.charts import draw_chart
 from src.report.files import as_data, write_report
-from src.report.words import as_text, cautions, notes, ranking, results
+from src.report.words import as_text, cautions, checks, notes, ranking, results
 from src.results.database import open_results
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -287,6 +287,37 @@ def test_stages_of_detection_and_imputation(report_db, tmp_path):
     assert not imputation.table["rank"].isna()[:8].any()
     names = {path.name for path in write_report(imputation, tmp_path)}
     assert {"benchmark_mae.png", "benchmark_mre.png", "benchmark_mse.png", "benchmark_report.html"} <= names
+
+
+def test_checks_of_detectors_pass_or_fail(report_db, tmp_path):
+    # Flagged of hippus: 0, 1, 2 and 3 %; below 2 % are the first two.
+    database = changed(
+        report_db, tmp_path, "UPDATE outlier_quality SET f1 = 0.09 WHERE outlier_method = 'SubPCA'"
+    )
+    benchmark = answer(database, stage="outlier_detection")
+    head, rows = checks(benchmark)
+    assert {row[0]: row[1:] for row in rows} == {
+        "Ground truth": ["1.000", "0.100", "pass", "0.00%", "pass"],
+        HOSTILE: ["0.800", "0.100", "pass", "1.00%", "pass"],
+        "One-class SVM": ["0.700", "0.100", "pass", "2.00%", "fail"],
+        "SubPCA": ["0.090", "0.100", "fail", "3.00%", "fail"],
+    }
+    assert head == [
+        "Outlier method", "F1", "F1 of chance", "Better than chance", "Flagged of hippus", "Below 2 %",
+    ]  # fmt: skip
+    assert "synthetic recordings without light" in as_text(benchmark)
+    assert "Checks" not in as_text(answer(report_db))
+    write_report(benchmark, tmp_path / "out")
+    told = json.loads((tmp_path / "out" / "benchmark_results.json").read_text())["checks"]
+    assert [row["leaves_hippus"] for row in told] == [True, True, False, False]
+    assert "<h2>Checks</h2>" in (tmp_path / "out" / "benchmark_report.html").read_text()
+
+
+def test_checks_of_imputers_stand_beside_linear(report_db):
+    _, rows = checks(answer(report_db, stage="imputation", models=["SAITS"]))
+    assert [row[2] for row in rows[:4]] == ["all", "up to 0.3 s", "0.3 to 1 s", "longer than 1 s"]
+    assert rows[0] == ["Ground truth", "SAITS", "all", "5000", "0.070", "0.080", "yes"]
+    assert rows[-1][4:] == ["0.090", "0.080", "no"]
 
 
 def test_a_stage_without_results_says_so(report_db, tmp_path):

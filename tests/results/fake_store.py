@@ -104,11 +104,10 @@ class FakeStore:
         seconds = {"duration_s": 1.5}
         first = self.run("1", known, tags, seconds)
         write_json(first, "quality.json", DETECTION_ROWS)
+        write_json(first, "probe.json", [PROBE_ROW])
         known = known | {"imputation_method": imputation}
         second = self.run("2", known, tags, seconds)
-        write_json(
-            second, "quality.json", [{"gap": "all", "n_samples": 9, "mae": 0.1, "mre": 0.02, "mse": 0.01}]
-        )
+        write_json(second, "quality.json", [IMPUTATION_ROW])
         write_json(second, "unusable.json", ["U002"])
         np.savez(second / "artifacts" / "examples.npz", **example_arrays())
         third = self.run("3", known | {"featurization": featurization}, tags, seconds)
@@ -124,11 +123,17 @@ MEMBERS = [
     {"member": "PROPHET", "status": "left out", "reason": "no package", "quality": None},
 ]
 _COUNTS = ["artefact_type", "n_samples", "n_artefact", "tp", "fp", "fn", "tn"]
-_COUNTS += ["precision", "recall", "f1", "fpr"]
+_COUNTS += ["precision", "recall", "f1", "fpr", "f1_random"]
 DETECTION_ROWS = [
-    dict(zip(_COUNTS, ("all", 100, 10, 8, 2, 2, 88, 0.8, 0.8, 0.8, 2 / 90), strict=True)),
-    dict(zip(_COUNTS, ("blink", 6, 6, 6, None, 0, None, None, 1.0, None, None), strict=True)),
+    dict(zip(_COUNTS, ("all", 100, 10, 8, 2, 2, 88, 0.8, 0.8, 0.8, 2 / 90, 0.1), strict=True)),
+    dict(zip(_COUNTS, ("blink", 6, 6, 6, None, 0, None, None, 1.0, None, None, None), strict=True)),
 ]
+PROBE_ROW = {"n_recordings": 20, "n_samples": 2000, "n_flagged": 50, "share_flagged": 0.025}
+IMPUTATION_ROW = {"gap": "all", "n_samples": 9} | {
+    f"{name}{suffix}": value * factor
+    for suffix, factor in (("", 1), ("_linear", 2))
+    for name, value in (("mae", 0.1), ("mre", 0.02), ("mse", 0.01))
+}
 
 
 def example_arrays() -> dict[str, np.ndarray]:

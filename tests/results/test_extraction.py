@@ -15,6 +15,7 @@ from fake_store import (
     FACTORS,
     MEMBERS,
     N_ITERATIONS,
+    PROBE_ROW,
     RESAMPLE_ID,
     UNLABELLED,
     FakeStore,
@@ -70,7 +71,7 @@ def full(tmp_path_factory):
     write_json(store.folders["imputation"], "members.json", [MEMBERS[0] | {"quality": None}])
     store.sweep([CAT, XGB, LOG])
     store.combination(CAT, 1, tags=links)
-    store.combination(XGB, 1, tags=links)
+    store.combination(XGB, 1, tags=links | {"tuned": "optuna"})
     store.failed(LOG)
     store.combination(AGE, 2, kind="baseline", tags={"featurization_run_id": "none"})
     no_ages = {"kind": "baseline", "cohort_hash": COHORT_HASH, "reason": "no ages"}
@@ -190,6 +191,17 @@ def test_stage_runs_fill_quality_examples_and_features(full):
     assert quality["tp"].tolist() == [8, 6]
     assert quality["fp"].isna().tolist() == [False, True]
     assert quality["duration_s"].tolist() == [1.5, 1.5]
+    assert quality["f1_random"].tolist() == pytest.approx([0.1, np.nan], nan_ok=True)
+    (probe,) = database.query("FROM hippus_probe").to_dict("records")
+    assert {name: probe[name] for name in PROBE_ROW} == PROBE_ROW
+    (check,) = database.query("FROM v_detector_checks").to_dict("records")
+    assert (check["better_than_random"], check["hippus_flagged"], check["leaves_hippus"]) == (
+        True,
+        0.025,
+        False,
+    )
+    beside = database.query("FROM v_imputer_checks")[["gap", "mae", "mae_linear", "better_than_linear"]]
+    assert beside.values.tolist() == [["all", 0.1, 0.2, True]]
     imputed = database.query("SELECT * FROM imputation_quality").iloc[0]
     assert (imputed["mae"], imputed["unit"], imputed["evaluated_on"]) == (0.1, "mm", "held-out")
     example = database.query("SELECT * FROM example_imputations ORDER BY sample")
@@ -545,6 +557,7 @@ def with_text(archive, member):
 
 EXAMPLES, FEATURES = example_arrays(), feature_arrays()
 QUALITY = {"gap": "all", "n_samples": 9, "mae": 0.1, "mre": 0.02, "mse": 0.01}
+PROBES = [PROBE_ROW | {"n_flagged": 50.0}]
 DAMAGED = {
     "examples.npz is damaged": ("2", "examples.npz", b"PK no"),
     "examples.npz lacks raw": ("2", "examples.npz", npz({k: v for k, v in EXAMPLES.items() if k != "raw"})),
@@ -558,6 +571,8 @@ DAMAGED = {
     "columns has a name twice": ("3", "features.npz", npz(FEATURES | {"columns": np.array(["a", "a"])})),
     "quality.json is damaged": ("1", "quality.json", b"[{"),
     "no number n_artefact for all": ("1", "quality.json", b'[{"artefact_type": "all", "n_samples": 1}]'),
+    "probe.json is no list of one row": ("1", "probe.json", b"[]"),
+    "probe.json has no number n_flagged": ("1", "probe.json", json.dumps(PROBES).encode()),
     "unusable.json is no list": ("2", "unusable.json", b"{}"),
     "time is float64 ()": ("2", "examples.npz", npz(EXAMPLES | {"time": np.array(0.5)})),
     "imputed is no array": ("2", "examples.npz", with_text(npz(EXAMPLES), "imputed.npy")),
@@ -632,6 +647,23 @@ def test_an_odd_file_costs_itself_alone(store, build, changes, reason):
     _, runs, excluded = build("FROM runs", "FROM excluded_runs")
     assert len(runs) == (1 if reason else 2)
     assert [reason in row["detail"] for row in excluded] == ([True] if reason else [])
+
+
+def test_stage_runs_from_before_the_checks_stay_readable(store, build):
+    links = store.stages("simple", "LOF", "linear")
+    store.combination(CAT, 1, tags=links)
+    newer = ("f1_random", "mae_linear", "mre_linear", "mse_linear")
+    for run_id in (links["outlier_run_id"], links["imputation_run_id"]):
+        (file,) = store.root.glob(f"*/{run_id}/artifacts/quality.json")
+        rows = [{k: v for k, v in row.items() if k not in newer} for row in json.loads(file.read_text())]
+        file.write_text(json.dumps(rows))
+    (store.root / "1" / links["outlier_run_id"] / "artifacts" / "probe.json").unlink()
+    _, checks = build("FROM v_detector_checks")
+    assert [(row["f1"], row["better_than_random"], row["leaves_hippus"]) for row in checks] == [
+        (0.8, None, None)
+    ]
+    _, beside = build("FROM v_imputer_checks")
+    assert [(row["mae"], row["better_than_linear"]) for row in beside] == [(0.1, None)]
 
 
 def test_quality_comes_from_the_stage_run_the_combinations_rest_on(store, build):
