@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from src.imputation.curves import at_samples, block_means, gaps, meet_observed, typical_size
+from src.imputation.curves import gaps, meet_observed, typical_size
 from src.imputation.imputed import complete, spread
+from src.networks.blocks import at_samples, block_means
 
 NAN = np.nan
 

@@ -114,8 +114,8 @@ def test_threads_do_not_change_the_result(path, cohort):
     if "n_jobs" not in yaml.safe_load(path.read_text(encoding="utf-8")):
         pytest.skip("runs on one thread")
     one, three = (
-        build(path, n_jobs=n).fit(cohort.blind().without_truth()).detect(cohort.blind().without_truth())
-        for n in (1, 3)
+        method.fit(given(method, cohort)).detect(given(method, cohort))
+        for method in (build(path, n_jobs=n) for n in (1, 3))
     )
     np.testing.assert_array_equal(one, three)
 
