@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 
 from src.imputation.coarse import CoarseImputer
-from src.networks.pypots import Gaps, build_network, denoising_loss, draw_curves
+from src.imputation.curves import gaps, kriging_variance, typical_size, variogram
+from src.imputation.imputed import observed_only
+from src.networks.blocks import at_samples
+from src.networks.pypots import Drawing, Gaps, build_network, denoising_loss, draw_curves
 from src.networks.training import Loss
 
 
@@ -81,13 +84,31 @@ class CSDI(CoarseImputer):
         return denoising_loss(values, known, hidden)
 
     def _curves(self, values: np.ndarray, visible: np.ndarray) -> np.ndarray:
-        return draw_curves(
-            self.network_,
-            values,
-            visible,
-            self.n_draws,
-            self.n_drawing_steps,
-            self.batch_size,
-            self.seed,
-            self._machine(),
-        )
+        drawing = Drawing(self.n_draws, self.n_drawing_steps, self.bound_, self.seed)
+        return draw_curves(self.network_, values, visible, drawing, self.batch_size, self._machine())
+
+    def fit(self, pupil: np.ndarray, missing: np.ndarray) -> CSDI:
+        """Train the network on `pupil` (n, T), and learn what blocks leave out."""
+        super().fit(pupil, missing)
+        observed = observed_only(pupil, missing)[~missing.all(axis=1)]
+        typical = typical_size(observed)
+        blocks, known = self._blocks(observed, typical)
+        self.bound_ = float(np.abs(blocks[known]).max())
+        curve = at_samples(blocks, self.stride, observed.shape[1]) * self.scale_
+        self.variogram_ = variogram(observed / typical - self.level_curve_ - curve)
+        return self
+
+    def _sd(self, curves: np.ndarray, observed: np.ndarray, missing: np.ndarray) -> np.ndarray:
+        left_out = np.stack([self._left_out(row) for row in missing]) * typical_size(observed) ** 2
+        return np.sqrt(curves.var(axis=0, ddof=1) * (1 + 1 / len(curves)) + left_out)
+
+    def _left_out(self, missing: np.ndarray) -> np.ndarray:
+        """Return the variance (T,) of a recording's samples about a block curve that meets it."""
+        variance = np.zeros(len(missing))
+        smooth = self.variogram_ - self.variogram_[1]  # neighbours differ by noise only
+        for samples, anchors in gaps(missing):
+            at = np.array([beside.mean() for beside in anchors])
+            weights = np.stack([np.interp(samples, at, row) for row in np.eye(len(at))], axis=1)
+            noise = weights**2 @ [np.pi / 2 / len(anchor) for anchor in anchors]  # of a median of so many
+            variance[samples] = kriging_variance(smooth, samples, at, weights) + self.variogram_[1] * noise
+        return variance

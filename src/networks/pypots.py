@@ -33,6 +33,27 @@ class Gaps:
     steps: tuple[int, int]
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """How curves are drawn from a diffusion.
+
+    Parameters
+    ----------
+    n_draws, n_steps : int
+        Curves, and noise levels that each goes through.
+    bound : float
+        No value is larger than this, up or down: what the network takes for the signal is cut there at every
+        level (as Ho, Jain & Abbeel 2020 do), for errors at high noise grow.
+    seed : int
+        Seed of the noise.
+    """
+
+    n_draws: int
+    n_steps: int
+    bound: float
+    seed: int
+
+
 def build_network(name: str, seed: int, **settings: Any) -> Any:
     """Return the torch module of PyPOTS' imputer called `name`, freshly initialised.
 
@@ -151,15 +172,13 @@ def draw_curves(
     network: Any,
     values: np.ndarray,
     known: np.ndarray,
-    n_draws: int,
-    n_steps: int,
+    drawing: Drawing,
     batch_size: int,
-    seed: int,
     machine: Machine,
 ) -> np.ndarray:
-    """Draw curves from CSDI's diffusion, shape (n_draws, n, steps); where `known`, they are the values.
+    """Draw curves from CSDI's diffusion, shape (draws, n, steps); where `known`, they are the values.
 
-    The noise is removed in `n_steps` of the levels it was learned at: Song, Meng & Ermon 2021 (ICLR),
+    The noise is removed in some of the levels it was learned at: Song, Meng & Ermon 2021 (ICLR),
     equation 12 with the variance of their equation 16 and eta = 1, which with all levels is CSDI's own
     algorithm 2. Draw k gets the same noise in every recording: a recording's curves do not depend on its
     company.
@@ -171,16 +190,18 @@ def draw_curves(
     """
     import torch
 
-    levels = _spaced(network.backbone.n_diffusion_steps, n_steps)
-    noise = np.random.default_rng(seed).standard_normal((len(levels), n_draws, 1, values.shape[1]))
+    n_draws = drawing.n_draws
+    levels = _spaced(network.backbone.n_diffusion_steps, drawing.n_steps)
+    noise = np.random.default_rng(drawing.seed).standard_normal((len(levels), n_draws, 1, values.shape[1]))
     curves = []
-    with on_device(network, machine, seed) as target, torch.no_grad():
+    with on_device(network, machine, drawing.seed) as target, torch.no_grad():
         network.eval()
         given = torch.as_tensor(noise, dtype=torch.float32, device=target)
         for rows in batches(np.arange(len(values)), max(1, batch_size // n_draws)):
             shown = _row_tensor(np.where(known[rows], values[rows], 0.0), target).repeat(n_draws, 1, 1)
             conditions = _conditions(np.tile(known[rows], (n_draws, 1)), target)
-            drawn = _denoise(network, shown, conditions, levels, given.repeat_interleave(len(rows), dim=1))
+            noises = given.repeat_interleave(len(rows), dim=1)
+            drawn = _denoise(network, shown, conditions, levels, noises, drawing.bound)
             curves.append(drawn[:, 0].double().cpu().numpy().reshape(n_draws, len(rows), -1))
         network.to("cpu")
     return _finite(np.concatenate(curves, axis=1))
@@ -191,7 +212,9 @@ def _spaced(n_levels: int, n_steps: int) -> list[int]:
     return sorted(set(np.linspace(0, n_levels - 1, min(n_steps, n_levels)).round().astype(int)), reverse=True)
 
 
-def _denoise(network: Any, shown: Any, conditions: dict[str, Any], levels: list[int], noise: Any) -> Any:
+def _denoise(
+    network: Any, shown: Any, conditions: dict[str, Any], levels: list[int], noise: Any, bound: float
+) -> Any:
     """Return what is left of `noise` (levels, n, 1, steps) when the network has told all of it apart."""
     import torch
 
@@ -206,7 +229,8 @@ def _denoise(network: Any, shown: Any, conditions: dict[str, Any], levels: list[
         inputs = backbone.set_input_to_diffmodel(noisy, shown, mask)
         told = backbone.diff_model(inputs, side, torch.tensor([level], device=mask.device))
         now, then = signal[step], signal[step + 1]
-        clean = (noisy - (1 - now) ** 0.5 * told) / now**0.5
+        clean = ((noisy - (1 - now) ** 0.5 * told) / now**0.5).clamp(-bound, bound)
+        told = (noisy - now**0.5 * clean) / (1 - now) ** 0.5
         fresh = (1 - then) / (1 - now) * (1 - now / then)  # variance of the noise put back
         noisy = then**0.5 * clean + (1 - then - fresh) ** 0.5 * told
         if step + 1 < len(levels):

@@ -21,8 +21,9 @@ class TimesNet:
     block these are; gaps are hidden in training. It learns the clean signal: truth where a sample is an
     artefact, the sample itself elsewhere. A sample's score is its distance from the network's curve, after
     that curve was moved to the running median of the undisturbed samples around, in SDs of the recording's
-    noise. The threshold is the one with the largest F1 on the fitted recordings. Samples the device lost are
-    flagged, always.
+    noise. The threshold is the one with the largest F1 on the fitted recordings, among those that flag few of
+    their clean samples: where much is spoilt beyond recognition, flagging everything has a good F1. Samples
+    the device lost are flagged, always.
 
     Parameters
     ----------
@@ -38,6 +39,8 @@ class TimesNet:
         Share of the blocks that are hidden in training.
     gap_samples : sequence of two int
         Shortest and longest gap hidden in training, in samples.
+    max_fpr : float
+        Share of the clean samples of the fitted recordings that may be flagged.
     seed : int
         Seed of everything.
     n_jobs : int
@@ -66,6 +69,7 @@ class TimesNet:
         patience: int,
         gap_share: float,
         gap_samples: Sequence[int],
+        max_fpr: float,
         seed: int,
         n_jobs: int,
         device: str,
@@ -84,6 +88,7 @@ class TimesNet:
         self.training = Training(epochs, batch_size, learning_rate, seed, patience)
         shortest, longest = (max(1, round(samples / stride)) for samples in gap_samples)
         self.gaps = Gaps(gap_share, (shortest, longest))
+        self.max_fpr = max_fpr
         self.machine = Machine(n_jobs, device, verbose)
 
     def fit(self, cohort: Cohort) -> TimesNet:
@@ -112,7 +117,8 @@ class TimesNet:
             self.network_, correction_loss(shown, target, self.gaps), len(shown), self.training, self.machine
         )
         recorded = np.isfinite(cohort.pupil)
-        self.threshold_ = best_threshold(self._scores(traces)[recorded], cohort.truth_mask[recorded])
+        scores, artefact = self._scores(traces)[recorded], cohort.truth_mask[recorded]
+        self.threshold_ = best_threshold(scores, artefact, self.max_fpr)
         return self
 
     def detect(self, cohort: Cohort) -> np.ndarray:
@@ -164,21 +170,22 @@ class TimesNet:
         return block_means((level - self.curve_) / self.scale_, self.stride)
 
 
-def best_threshold(scores: np.ndarray, artefact: np.ndarray) -> float:
-    """Return the threshold above which to flag for the largest F1; the highest score without artefacts.
+def best_threshold(scores: np.ndarray, artefact: np.ndarray, max_fpr: float) -> float:
+    """Return the threshold above which to flag for the largest F1; without artefacts the largest score.
 
     Parameters
     ----------
     scores : ndarray, shape (m,)
     artefact : ndarray of bool, shape (m,)
         The truth.
+    max_fpr : float
+        Share of the samples that are no artefacts that may be flagged.
     """
     order = np.argsort(-scores, kind="stable")
-    ordered = scores[order]
-    found = np.cumsum(artefact[order])
-    f1 = 2 * found / (np.arange(1, len(scores) + 1) + artefact.sum())
-    last_of_ties = np.append(ordered[1:] < ordered[:-1], True)
-    best = int(np.argmax(np.where(last_of_ties, f1, -1.0)))
-    if not f1[best] > 0 or best + 1 == len(scores):
-        return float(ordered[0] if not f1[best] > 0 else -np.inf)
-    return float((ordered[best] + ordered[best + 1]) / 2)
+    ordered, true = scores[order], artefact[order]
+    count = np.arange(len(scores))  # flag so many, those with the largest scores
+    found = np.cumsum(true) - true
+    allowed = (count - found <= max_fpr * (~artefact).sum()) & np.append(True, ordered[1:] < ordered[:-1])
+    f1 = 2 * found / np.maximum(count + artefact.sum(), 1)
+    best = int(np.argmax(np.where(allowed, f1, -1.0)))
+    return float(ordered[best])

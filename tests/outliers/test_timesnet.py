@@ -1,0 +1,89 @@
+"""TimesNet as a detector: its threshold against a plain loop, and what truth it learns from."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from src.cohort.synthetic import generate
+from src.outliers.timesnet import TimesNet, best_threshold
+
+CONFIG = Path(__file__).parents[2] / "configs" / "outlier" / "TimesNet-gt.yaml"
+
+
+def timesnet(**changes):
+    config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+    config |= config.pop("profiles")["smoke"] | changes
+    config.pop("_target_")
+    return TimesNet(**config)
+
+
+def f1(flags, truth):
+    return 2 * (flags & truth).sum() / max(flags.sum() + truth.sum(), 1)
+
+
+def test_a_threshold_by_hand():
+    scores = np.array([1.0, 9.0, 2.0, 8.0, 3.0, 7.0])
+    artefact = np.array([False, True, False, True, False, False])
+    assert best_threshold(scores, artefact, 1.0) == 7.0
+    assert best_threshold(scores, np.zeros(6, dtype=bool), 1.0) == 9.0  # none: nothing is flagged
+    artefact[2] = True  # to get it, 7 and 3 must be flagged too: two of three clean ones
+    assert best_threshold(scores, artefact, 1.0) == 7.0
+
+
+samples = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=1, max_size=20)
+
+
+@given(samples, st.sampled_from([0.0, 0.3, 1.0]))
+def test_the_best_threshold_is_the_one_a_loop_over_all_finds(pairs, max_fpr):
+    scores, artefact = np.array([p[0] for p in pairs], dtype=float), np.array([p[1] for p in pairs])
+    allowed = [
+        threshold
+        for threshold in np.unique(scores)
+        if (scores > threshold)[~artefact].sum() <= max_fpr * (~artefact).sum()
+    ]
+    found = best_threshold(scores, artefact, max_fpr)
+    assert found in allowed
+    assert f1(scores > found, artefact) == max(f1(scores > t, artefact) for t in allowed)
+
+
+@pytest.fixture(scope="module")
+def cohort():
+    return generate(n_recordings=40, n_controls=8, n_glaucoma=6, seed=61)
+
+
+def test_it_finds_artefacts_it_has_not_seen(cohort):
+    fitted, unseen = cohort.take(np.arange(28)), cohort.take(np.arange(28, 40))
+    flags = timesnet().fit(fitted.blind()).detect(unseen.blind().without_truth())
+    at_random = unseen.truth_mask.mean()  # F1 of a random mask of the same size
+    assert f1(flags, unseen.truth_mask) > 0.5 + at_random / 2
+    assert flags[~unseen.truth_mask].mean() < 0.02
+
+
+def test_the_truth_of_the_fitted_recordings_decides(cohort):
+    """Somebody to whom only half of the artefacts were artefacts gets a detector that flags less."""
+    view = cohort.blind()
+    largest = np.abs(view.pupil - view.truth_pupil) > 1.5
+    fewer = timesnet().fit(replace(view, truth_mask=view.truth_mask & largest))
+    all_of_them = timesnet().fit(view)
+    assert fewer.threshold_ > 1.5 * all_of_them.threshold_
+
+
+def test_another_length_than_fitted_is_refused(cohort):
+    method = timesnet().fit(cohort.blind())
+    light, pupil = cohort.light, cohort.pupil[:, :500]
+    short = replace(
+        cohort,
+        time=cohort.time[:500],
+        light=light,
+        pupil=pupil,
+        truth_mask=None,
+        truth_pupil=None,
+        artefact_type=None,
+    )
+    with pytest.raises(ValueError, match="500 samples; TimesNet-gt was fitted on 1981"):
+        method.detect(short)
