@@ -134,14 +134,13 @@ class CoarseImputer(ABC):
         observed = observed_only(pupil, missing)
         check_length(observed, self.curve_, type(self).__name__)
         values = np.tile(self.curve_, (len(observed), 1))
+        sd = np.full(values.shape, self.spread_)
         rows = missing.any(axis=1) & ~missing.all(axis=1)
         if rows.any():
-            values[rows] = np.median(self._met_curves(observed[rows], missing[rows]), axis=0)
-        return complete(observed, missing, values, type(self).__name__)
-
-    def _met_curves(self, observed: np.ndarray, missing: np.ndarray) -> np.ndarray:
-        """Return the network's curves at every sample (draws, n, T), such that they meet what is observed."""
-        return np.stack([meet_observed(curve, observed, missing) for curve in self._network_curves(observed)])
+            gaps = observed[rows], missing[rows]
+            curves = np.stack([meet_observed(curve, *gaps) for curve in self._network_curves(gaps[0])])
+            values[rows], sd[rows] = curves.mean(axis=0), self._sd(curves, *gaps)
+        return complete(observed, missing, values, type(self).__name__, sd if self.knows_sd else None)
 
     def _network_curves(self, observed: np.ndarray) -> np.ndarray:
         """Return the network's curves at every sample (draws, n, T), in the unit of the recordings."""

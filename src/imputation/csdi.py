@@ -52,9 +52,7 @@ class CSDI(CoarseImputer):
         **coarse: Any,
     ) -> None:
         if n_draws < 2:
-            raise ValueError(
-                f"n_draws is {n_draws}; expected 2 at least, whose spread says how sure they are"
-            )
+            raise ValueError(f"n_draws is {n_draws}; expected at least 2, which have a spread")
         super().__init__(**coarse)
         self.n_layers = n_layers
         self.n_channels = n_channels

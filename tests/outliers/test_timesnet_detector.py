@@ -75,15 +75,7 @@ def test_the_truth_of_the_fitted_recordings_decides(cohort):
 
 def test_another_length_than_fitted_is_refused(cohort):
     method = timesnet().fit(cohort.blind())
-    light, pupil = cohort.light, cohort.pupil[:, :500]
-    short = replace(
-        cohort,
-        time=cohort.time[:500],
-        light=light,
-        pupil=pupil,
-        truth_mask=None,
-        truth_pupil=None,
-        artefact_type=None,
-    )
+    truth = {"truth_mask": None, "truth_pupil": None, "artefact_type": None}
+    short = replace(cohort, time=cohort.time[:500], pupil=cohort.pupil[:, :500], **truth)
     with pytest.raises(ValueError, match="500 samples; TimesNet-gt was fitted on 1981"):
         method.detect(short)
