@@ -24,10 +24,10 @@ def main(arguments: list[str] | None = None) -> int:
     from src.results.parquet import export_parquet
     from src.results.publishing import PublishingError
     from src.results.selection import SelectionError
-    from src.results.workers import WorkerDiedError, keep_freed_memory
+    from src.results.workers import WorkerDiedError, prefer_speed
     from src.tracking import TrackingError, default_tracking_uri
 
-    keep_freed_memory()
+    prefer_speed()
     if options.artifact_root and not options.artifact_root.is_dir():
         print(f"there is no folder {options.artifact_root}; choose another --artifact-root", file=sys.stderr)
         return 2

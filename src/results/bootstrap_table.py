@@ -180,11 +180,11 @@ def _array(value: Any, what: str) -> np.ndarray:
 def _joined(results: Mapping[str, Any], key: str) -> tuple[np.ndarray, np.ndarray, int]:
     """The entries of all iterations, one after the other, the iteration of each row, and their number."""
     rows = _entries(results, key)
-    if not all(type(row) is np.ndarray and row.dtype.kind in "biuf" for row in rows):
+    if set(map(type, rows)) != {np.ndarray} or not {row.dtype.kind for row in rows} <= set("biuf"):
         rows = [_array(entry, f"{key}[{b}]") for b, entry in enumerate(rows)]
-    if min(row.ndim for row in rows) < 1:
+    if not all(row.ndim for row in rows):
         raise RejectedRun(f"{key} is no list with one array per iteration")
-    lengths = [len(row) for row in rows]
+    lengths = list(map(len, rows))
     filled = [row for row, length in zip(rows, lengths, strict=True) if length]
     if len({row.shape[1:] for row in filled}) != 1:
         raise RejectedRun(f"{key}: the iterations have arrays of different shapes, or all are empty")

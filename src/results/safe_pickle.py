@@ -13,6 +13,7 @@ import math
 import pickle
 import pickletools
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -32,6 +33,7 @@ _ALLOWED = {ord(op.code): op for op in pickletools.opcodes if op.name not in _RE
 _STOP, _PUT, _LONG_BINPUT, _BINBYTES = b".prB"
 _NEXT_MEMO = (b"\x94", b"q")  # MEMOIZE, and BINPUT up to 255
 _CONTAINERS = (b"]", b"}")
+_FEW = 64
 _MEMO_WRITES = frozenset(
     ord(op.code) for op in pickletools.opcodes if "PUT" in op.name or op.name == "MEMOIZE"
 )
@@ -97,10 +99,8 @@ def _check_instructions(content: bytes) -> None:
     while position < end:
         if plain := _PLAIN_RUN.match(content, position):
             start, position = position, plain.end()
-            for write in _NEXT_MEMO:  # or more: arguments count too
-                memo_writes += content.count(write, start, position)
-            for opening in _CONTAINERS:
-                containers += content.count(opening, start, position)
+            memo_writes += _at_most(_NEXT_MEMO, content, start, position)
+            containers += _at_most(_CONTAINERS, content, start, position)
             if containers > MAX_CONTAINERS:
                 raise RejectedRun(f"more than {MAX_CONTAINERS} lists and dicts")
             if position == end:
@@ -117,6 +117,11 @@ def _check_instructions(content: bytes) -> None:
         skip = _SKIP[code]
         position = position + 1 + skip if skip >= 0 else _after_argument(content, position)
     raise RejectedRun(f"truncated after {end} bytes")
+
+
+def _at_most(codes: tuple[bytes, ...], content: bytes, start: int, stop: int) -> int:
+    """How often these instructions occur at most: arguments count too, and a few bytes are not looked at."""
+    return stop - start if stop - start < _FEW else sum(content.count(code, start, stop) for code in codes)
 
 
 def _check_memo_index(content: bytes, position: int, memo_writes: int) -> None:
@@ -168,8 +173,9 @@ def _plain_run() -> re.Pattern[bytes]:
         if skip >= 0 and code not in (_STOP, _PUT, _LONG_BINPUT)
     ]
     by_length = {skip: bytes(c for c, s in codes if s == skip) for _, skip in codes}
-    kinds = [b"[%s].{%d}" % (re.escape(members), skip) for skip, members in by_length.items()]
-    return re.compile(b"(?:%s)++" % b"|".join(kinds), re.DOTALL)
+    bare = b"[%s]++" % re.escape(by_length.pop(0))
+    kinds = [b"[%s].{%d}" % (re.escape(members), skip) for skip, members in sorted(by_length.items())]
+    return re.compile(b"(?:%s)++" % b"|".join([kinds[0], bare, *kinds[1:]]), re.DOTALL)  # frequent ones first
 
 
 _PLAIN_RUN = _plain_run()
@@ -205,15 +211,22 @@ class _Dtype(_Recorder):
 class _Array(_Recorder):
     """`_reconstruct(ndarray, (0,), b'b')`, then the real content as a state."""
 
-    array: np.ndarray | None = None
+    state: Any = None
 
     def __init__(self, kind: object, shape: object, code: object) -> None:
         if kind is not _Ndarray:
             raise RejectedRun("a subclass of array; expected plain numpy arrays")
 
     def __setstate__(self, state: Any) -> None:
-        _, shape, dtype, is_fortran, content = state
-        self.array = _array(content, dtype, shape, "F" if is_fortran else "C")
+        self.state = state
+
+    @property
+    def array(self) -> np.ndarray:
+        """The array that the state describes."""
+        if self.state is None:
+            raise RejectedRun("holds an array without content; expected numpy arrays and plain values")
+        _, shape, dtype, is_fortran, content = self.state
+        return _array(content, dtype, shape, "F" if is_fortran else "C")
 
 
 class _FromBuffer(_Recorder):
@@ -276,6 +289,26 @@ def _array(content: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
     return array
 
 
+def _vectors(recorders: Sequence[_Array]) -> list[np.ndarray] | None:
+    """The arrays of recorders, if they are vectors of one type, as thousands are; None if there is doubt."""
+    states = [recorder.state for recorder in recorders]
+    if any(type(state) is not tuple or len(state) != 5 for state in states):
+        return None
+    _, shapes, dtypes, _, contents = zip(*states, strict=True)
+    if len(set(map(id, dtypes))) > 1 or type(dtypes[0]) is not _Dtype or set(map(type, contents)) != {bytes}:
+        return None
+    if set(map(type, shapes)) != {tuple} or set(map(len, shapes)) != {1}:
+        return None
+    lengths, dtype = [shape[0] for shape in shapes], dtypes[0].dtype
+    if set(map(type, lengths)) != _LENGTH or not dtype.itemsize:
+        return None
+    if [length * dtype.itemsize for length in lengths] != list(map(len, contents)):
+        return None
+    whole = np.frombuffer(b"".join(contents), dtype) if any(lengths) else np.empty(0, dtype)
+    ends = np.cumsum(lengths).tolist()
+    return [whole[end - length : end] for length, end in zip(lengths, ends, strict=True)]
+
+
 class _Converter:
     """Takes arrays out of their recorders and counts values, which shared lists can multiply without end."""
 
@@ -314,10 +347,7 @@ class _Converter:
         return [self.convert(item, depth + 1) for item in value]
 
     def _arrays(self, value: list[_Array] | tuple[_Array, ...]) -> list[np.ndarray]:
-        """As `convert` of each, in a third of the time: files hold thousands."""
-        arrays = [recorder.array for recorder in value if recorder.array is not None]
-        if len(arrays) < len(value):
-            raise RejectedRun("holds an Array without content; expected numpy arrays and plain values")
+        arrays = _vectors(value) or [recorder.array for recorder in value]
         self._count(sum(map(_weight, arrays)) + len(arrays))
         return arrays
 

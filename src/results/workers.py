@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import pickle
 import subprocess
@@ -11,18 +12,21 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from queue import SimpleQueue
-from typing import IO, Any, TypeVar, cast
+from queue import Empty, SimpleQueue
+from typing import IO, Any, TypeAlias, TypeVar, cast
 
 from src.isolation import THREAD_VARIABLES, available_cores, die_with_parent
 from src.results.safe_pickle import RejectedRun
 
 T = TypeVar("T")
+_Task: TypeAlias = "tuple[Path, Future[Any]] | None"
 
 _ROOT = Path(__file__).resolve().parents[2]
 _TOO_FEW = 8  # starting processes takes longer than so many files
 _AHEAD = 8  # files in work or waiting, with their results, per process: this bounds the memory
+_ASKED = 2  # files a process knows of: it need not wait for the next one
 _ENVIRONMENT = dict.fromkeys(THREAD_VARIABLES, "1")
+_ALLOCATIONS = 100_000  # between two looks for garbage; Python's own number is 700
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's numbers
 
 
@@ -44,7 +48,6 @@ class Workers:
     def __init__(self, number: int | None = None) -> None:
         self.number = number or available_cores()
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._idle = SimpleQueue[subprocess.Popen[bytes]]()
 
     def __enter__(self) -> Workers:
         return self
@@ -78,30 +81,21 @@ class Workers:
                 yield attempt(work, path)
             return
         self._start()
-        waiting = deque[Future[T | RejectedRun]]()
+        tasks, waiting = SimpleQueue[_Task](), deque[Future[T | RejectedRun]]()
         with ThreadPoolExecutor(self.number) as threads:
+            for process in self._processes:
+                threads.submit(_converse, process, work, tasks)
             try:
                 for path in paths:
-                    waiting.append(threads.submit(self._ask, work, path))
+                    waiting.append(Future())
+                    tasks.put((path, waiting[-1]))
                     if len(waiting) >= _AHEAD * self.number:
                         yield waiting.popleft().result()
                 while waiting:
                     yield waiting.popleft().result()
             finally:
-                threads.shutdown(cancel_futures=True)
-
-    def _ask(self, work: Callable[[Path], T], path: Path) -> T | RejectedRun:
-        """Have an idle process do the work."""
-        process = self._idle.get()
-        try:
-            _send((work, path), cast(IO[bytes], process.stdin))
-            return pickle.load(cast(IO[bytes], process.stdout))  # noqa: S301 - from our own process
-        except (EOFError, OSError, pickle.UnpicklingError) as error:
-            raise WorkerDiedError(
-                "a process that evaluates runs died, perhaps for want of memory; what it said stands above"
-            ) from error
-        finally:
-            self._idle.put(process)
+                _empty(tasks)
+                tasks.put(None)
 
     def _start(self) -> None:
         """Start the processes, in the thread whose end they do not survive."""
@@ -110,17 +104,56 @@ class Workers:
         command = [sys.executable, "-c", "from src.results.workers import serve; serve()"]
         while len(self._processes) < self.number:
             process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, pipesize=2**20
             )
             self._processes.append(process)
-            self._idle.put(process)
 
 
-def keep_freed_memory() -> None:
-    """Ask the C library to keep what this process frees: arrays of a few MB come and go all the time.
+def _converse(process: subprocess.Popen[bytes], work: Callable[[Path], T], tasks: SimpleQueue[_Task]) -> None:
+    """Have a process do tasks until there is None left; the next one is there before one is done."""
+    asked = deque[Future[T | RejectedRun]]()
+    task: _Task = None
+    try:
+        while True:
+            while len(asked) < _ASKED and (task := _next(tasks, wait=not asked)):
+                asked.append(task[1])
+                _send((work, task[0]), cast(IO[bytes], process.stdin))
+            if not asked:
+                return
+            answer = pickle.load(cast(IO[bytes], process.stdout))  # noqa: S301 - from our own process
+            asked.popleft().set_result(answer)
+    except (EOFError, OSError, pickle.UnpicklingError) as error:
+        died = WorkerDiedError(
+            "a process that evaluates runs died, perhaps for want of memory; what it said stands above"
+        )
+        died.__cause__ = error
+        for future in asked:
+            future.set_exception(died)
 
-    Giving them back to the system costs a fifth of the time. Without glibc nothing changes.
+
+def _next(tasks: SimpleQueue[_Task], wait: bool) -> _Task:
+    """The next task; None at the end, or where there is none and it is not to be waited for."""
+    try:
+        task = tasks.get(block=wait)
+    except Empty:
+        return None
+    if task is None:
+        tasks.put(None)  # the end is the end for every process, and not only once
+    return task
+
+
+def _empty(tasks: SimpleQueue[_Task]) -> None:
+    while not tasks.empty():
+        tasks.get()
+
+
+def prefer_speed() -> None:
+    """Spend some memory for time in this process, in which arrays of a few MB come and go all the time.
+
+    The C library keeps what is freed: giving it back to the system costs a fifth of the time (without glibc
+    nothing changes). Python looks for cyclic garbage seldom: the thousands of arrays of a file set it off.
     """
+    gc.set_threshold(_ALLOCATIONS)
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_MMAP_THRESHOLD, 2**30)
@@ -130,7 +163,7 @@ def keep_freed_memory() -> None:
 def serve() -> None:
     """Do the work that comes in on standard input, and answer on standard output, until there is no more."""
     die_with_parent()
-    keep_freed_memory()
+    prefer_speed()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints is no answer
     while True:
