@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -77,7 +78,7 @@ class TimesNet:
     ) -> None:
         self.stride = stride
         self.median_window = median_window
-        self.size = {
+        self.size: dict[str, Any] = {
             "n_layers": n_layers,
             "top_k": top_k,
             "d_model": d_model,
