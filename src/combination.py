@@ -8,17 +8,25 @@ import importlib
 import importlib.util
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from src.networks.weights import weights_identity
 from src.registry import FACTORS
+from src.requirements import NotReady
 
 NOT_IN_KEY = frozenset({"n_jobs", "device", "verbose"})
 """Parameters that are no part of what a method is; they may change a result's last digits and no more."""
+
+WEIGHTS = "checkpoint"
+"""Parameter that names pretrained weights, in every method that has some."""
+
+MIN_MEMBERS = 2
+"""With fewer members that can run, an ensemble cannot."""
 
 MIN_UNLABELLED = 50
 """With at least so many recordings without a diagnosis, methods are fitted on those alone."""
@@ -42,25 +50,51 @@ class CohortCard:
 
 @dataclass(frozen=True)
 class Step:
-    """A method of one stage with its parameters."""
+    """A method of one stage with its parameters.
+
+    An ensemble has `members`, each a step that could stand alone, and `left_out`: members that cannot run on
+    this machine, with the reason.
+    """
 
     stage: str
     name: str
     target: str
     parameters: Mapping[str, Any]
+    members: Mapping[str, Step] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_config(
         cls, stage: str, name: str, config: Mapping[str, Any], profile: str, typed: Iterable[str] = ()
     ) -> Step:
-        """Read a method's config; `profiles` holds what some profiles set otherwise.
+        """Read a method's config.
 
-        `typed` are the parameters somebody set by hand: a profile leaves them alone.
+        Parameters
+        ----------
+        stage, name : str
+        config : mapping
+            `_target_` and parameters; `profiles` holds what some profiles set otherwise, `members` the
+            configs of an ensemble's members, by name.
+        profile : str
+        typed : iterable of str
+            Paths of the parameters that somebody set by hand, such as 'cutoff' or 'members.LOF.cutoff': a
+            profile leaves them alone.
         """
-        parameters = dict(config)
+        parameters, typed = dict(config), set(typed)
         changes = parameters.pop("profiles", {}).get(profile, {})
-        parameters |= {key: value for key, value in changes.items() if key not in set(typed)}
-        return cls(stage, name, parameters.pop("_target_"), parameters)
+        by_hand = {path.partition(".")[0] for path in typed}
+        parameters |= {key: value for key, value in changes.items() if key not in by_hand}
+        members = {}
+        for member, settings in parameters.pop("members", {}).items():
+            prefix = f"members.{member}."
+            below = [path.removeprefix(prefix) for path in typed if path.startswith(prefix)]
+            members[member] = cls.from_config(stage, member, settings, profile, below)
+        return cls(stage, name, parameters.pop("_target_"), parameters, members)
+
+    @property
+    def is_ensemble(self) -> bool:
+        """Whether the method is made of others."""
+        return bool(self.members or self.left_out)
 
     @property
     def method(self) -> Any:
@@ -69,14 +103,55 @@ class Step:
         return getattr(importlib.import_module(module), name)
 
     def build(self) -> Any:
-        """Make the method."""
-        return self.method(**self.parameters)
+        """Make the method; an ensemble is given its members."""
+        if not self.is_ensemble:
+            return self.method(**self.parameters)
+        return self.method(
+            **self.parameters, members={n: member.build() for n, member in self.members.items()}
+        )
+
+    def of_ready_members(self) -> Step:
+        """Return an ensemble of the members that can run on this machine; any other method as it is."""
+        left_out = {name: reason for name, member in self.members.items() if (reason := member.lacks())}
+        if not left_out:
+            return self
+        kept = {name: member for name, member in self.members.items() if name not in left_out}
+        return replace(self, members=kept, left_out=left_out)
+
+    def lacks(self) -> str:
+        """Say what the method lacks on this machine; nothing where it can run or has another fault."""
+        try:
+            self.check_ready()
+        except NotReady as reason:
+            return str(reason)
+        except Exception:  # noqa: BLE001 - it comes again where a failure is recorded: when the method is run
+            return ""
+        return ""
+
+    def check_ready(self) -> None:
+        """Raise `NotReady` where the method lacks a package or weights, or an ensemble members."""
+        if self.is_ensemble and len(self.members) < MIN_MEMBERS:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in self.left_out.items())
+            raise NotReady(
+                f"{self.stage}={self.name} needs {MIN_MEMBERS} members that can run here and has "
+                f"{len(self.members)} ({reasons})"
+            )
+        check = getattr(self.build(), "check_ready", None)
+        if check is not None:
+            check()
+        for member in self.members.values():
+            member.check_ready()
 
     def key(self, *inputs: str) -> str:
-        """Hash of the method, its parameters, its source and what goes into it."""
+        """Hash of the method, its parameters, source, weights and members, and of what goes into it."""
         module = self.target.rpartition(".")[0]
         kept = {name: value for name, value in self.parameters.items() if name not in NOT_IN_KEY}
-        return hash_of(self.stage, self.target, kept, source_digest(module), *inputs)
+        if WEIGHTS in kept:
+            inputs = (*inputs, hash_of(weights_identity(kept[WEIGHTS])))
+        parts = [self.stage, self.target, kept, source_digest(module), *inputs]
+        if self.is_ensemble:
+            parts.append({name: member.key(*inputs) for name, member in self.members.items()})
+        return hash_of(*parts)
 
 
 @dataclass(frozen=True)

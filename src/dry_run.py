@@ -14,16 +14,20 @@ _N_FEATURES = 8  # the size of the default feature set; the time of a fit hardly
 
 
 def look_ahead(combination: Combination) -> dict[str, Any]:
-    """Say whether a combination is finished, and project the time of its fits from one timed fit.
+    """Say whether a combination is finished or cannot run, and project the time of its fits from one of them.
 
     Returns
     -------
     dict
-        `state` ('reusable' or 'planned'), `run_name`, `metrics` (empty), `seconds` (projected).
+        `state` ('reusable', 'planned' or 'not ready'), `run_name`, `metrics` (empty), `seconds` (projected),
+        and for one that is not ready `error`, what it lacks.
     """
     status = {"run_name": combination.run_name, "metrics": {}}
     if find_finished(combination, open_tracking(combination)) is not None:
         return status | {"state": "reusable", "seconds": 0.0}
+    for needed in combination.steps.values():
+        if reason := needed.lacks():
+            return status | {"state": "not ready", "seconds": 0.0, "error": reason}
     labels = combination.cohort.subjects["label"].dropna().to_numpy(dtype=int)
     step = combination.steps["classifier"]
     if step.key() not in _timed:

@@ -8,9 +8,10 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -142,10 +143,11 @@ class Pipeline:
     def _check_ready(self) -> None:
         """Fail now, and not after hours, where a method lacks a package or its weights."""
         for stage, step in self.combination.steps.items():
-            check = getattr(step.build(), "check_ready", None)
-            if check is not None:
+            try:
+                step.check_ready()
+            except Exception:
                 self.report(("stage", stage, step.name))
-                check()
+                raise
 
     @cached_property
     def cohort(self) -> Cohort:
@@ -239,10 +241,42 @@ class Pipeline:
             )
         return needed
 
+    def _members(self, step: Step, compute: Callable[[Pipeline], Outcome]) -> dict[str, StoredRun]:
+        """Return the run of each member of an ensemble, which is remembered as if it stood alone."""
+        runs = {}
+        for name, member in step.members.items():
+            alone = self._alone(member)
+            try:
+                alone._remember(step.stage, partial(compute, alone))
+            except Exception as error:
+                reason = f"{type(error).__name__}: {error}"
+                raise PipelineError(
+                    f"{step.stage}={step.name}: its member {name} failed: {reason}"
+                ) from error
+            runs[name] = alone.runs[step.stage]
+        return runs
+
+    def _alone(self, step: Step) -> Pipeline:
+        """Return this pipeline with a member in the place of its ensemble."""
+        other = copy(self)
+        other.cohort = self.cohort
+        other.combination = replace(self.combination, steps={**self.combination.steps, step.stage: step})
+        other.keys = other.combination.keys()
+        other.runs = {stage: run for stage, run in self.runs.items() if stage != step.stage}
+        return other
+
     def _detect(self) -> Outcome:
         step = self.combination.steps["outlier"]
-        detector = step.build().fit(self._view(step, self.fit_rows))
-        mask = detector.detect(self._view(step, np.ones_like(self.fit_rows)))
+        detector = step.build()
+        runs = self._members(step, Pipeline._detect)
+        started = time.time()
+        if step.is_ensemble:
+            detector.learn(self._view(step, self.fit_rows))
+            folders = {name: self.tracking.artifacts(run) for name, run in runs.items()}
+            mask = detector.combine({name: stage_files.read_mask(path) for name, path in folders.items()})
+        else:
+            detector = detector.fit(self._view(step, self.fit_rows))
+            mask = detector.detect(self._view(step, np.ones_like(self.fit_rows)))
         if mask.shape != self.cohort.pupil.shape or mask.dtype != bool:
             raise PipelineError(
                 f"outlier={step.name} returned {mask.dtype} {mask.shape}; expected bool (n, T)"
@@ -255,7 +289,8 @@ class Pipeline:
             stage_files.write_rows(folder / "quality.json", quality)
 
         metrics = {"share_flagged": float(mask.mean())} | _overall(quality, "artefact_type")
-        return Outcome(write, metrics, self._evaluated_on(quality))
+        outcome = Outcome(write, metrics, self._evaluated_on(quality))
+        return _with_members(outcome, step, detector, runs, started) if step.is_ensemble else outcome
 
     def _detection_quality(self, mask: np.ndarray) -> list[dict[str, Any]]:
         from src.evaluation.signal_quality import detection_quality
@@ -267,11 +302,17 @@ class Pipeline:
         return detection_quality(mask[rows], cohort.truth_mask[rows], types, ARTEFACT_TYPES)
 
     def _impute(self, missing: np.ndarray) -> Outcome:
-        step, cohort, fitted = self.combination.steps["imputation"], self.cohort, self.fit_rows
-        truth = cohort.truth_pupil if self._needs_truth(step) else None
-        fit_truth = {} if truth is None else {"truth": truth[fitted]}
-        imputer = step.build().fit(cohort.pupil[fitted], missing[fitted], **fit_truth)
-        imputed = imputer.impute(cohort.pupil, missing, truth=truth)
+        step, cohort = self.combination.steps["imputation"], self.cohort
+        imputer = step.build()
+        runs = self._members(step, partial(Pipeline._impute, missing=missing))
+        started = time.time()
+        if step.is_ensemble:
+            imputer.learn(cohort.pupil[self.fit_rows], missing[self.fit_rows])
+            folders = {name: self.tracking.artifacts(run) for name, run in runs.items()}
+            signals = {n: stage_files.read_imputed(path, cohort.pupil) for n, path in folders.items()}
+            imputed = imputer.combine(cohort.pupil, missing, signals)
+        else:
+            imputed = self._fill(step, imputer, missing)
         _check_imputed(step, imputed.pupil, cohort.pupil, missing)
         quality = self._imputation_quality(imputed.pupil, missing)
         unusable = cohort.subjects["recording"].to_numpy(dtype="U")[missing.all(axis=1)].tolist()
@@ -285,7 +326,16 @@ class Pipeline:
             stage_files.write_examples(folder, self._examples(missing, imputed))
 
         metrics = _overall(quality, "gap") | {"n_unusable": float(len(unusable))}
-        return Outcome(write, metrics, self._evaluated_on(quality))
+        outcome = Outcome(write, metrics, self._evaluated_on(quality))
+        return _with_members(outcome, step, imputer, runs, started) if step.is_ensemble else outcome
+
+    def _fill(self, step: Step, imputer: Any, missing: np.ndarray) -> Any:
+        """Fit an imputer and impute all recordings."""
+        cohort, fitted = self.cohort, self.fit_rows
+        truth = cohort.truth_pupil if self._needs_truth(step) else None
+        fit_truth = {} if truth is None else {"truth": truth[fitted]}
+        imputer = imputer.fit(cohort.pupil[fitted], missing[fitted], **fit_truth)
+        return imputer.impute(cohort.pupil, missing, truth=truth)
 
     def _imputation_quality(self, pupil: np.ndarray, missing: np.ndarray) -> list[dict[str, Any]]:
         from src.evaluation.signal_quality import imputation_quality
@@ -344,8 +394,11 @@ class Pipeline:
 
         combination = self.combination
         subjects = combination.cohort.subjects[self.labelled]
+        classifier = combination.steps["classifier"].build()
+        if caveat := getattr(classifier, "caveat", ""):
+            log.warning("classifier=%s: %s", combination.steps["classifier"].name, caveat)
         result = bootstrap(
-            combination.steps["classifier"].build(),
+            classifier,
             values[self.labelled],
             subjects["label"].to_numpy(dtype=np.int8),
             subject_codes=list(subjects["recording"]),
@@ -423,6 +476,34 @@ def _record(combination: Combination, stage: str, outcome: Outcome, started: flo
     metrics = {key: value for key, value in metrics.items() if np.isfinite(value)}
     tags |= dict(outcome.tags)
     return Record(_experiment(stage), name, params, tags, metrics, outcome.write, started, status)
+
+
+def _with_members(
+    outcome: Outcome, step: Step, ensemble: Any, runs: Mapping[str, StoredRun], started: float
+) -> Outcome:
+    """Add to an ensemble's result who its members are, and to its duration theirs."""
+    rows = [
+        {
+            "member": name,
+            "status": "not kept" if name in ensemble.dropped_ else "used",
+            "reason": ensemble.dropped_.get(name),
+            "quality": ensemble.quality_.get(name),
+        }
+        for name in step.members
+    ]
+    rows += [
+        {"member": name, "status": "left out", "reason": reason, "quality": None}
+        for name, reason in step.left_out.items()
+    ]
+
+    def write(folder: Path) -> None:
+        outcome.write(folder)
+        stage_files.write_rows(folder / stage_files.MEMBERS, rows)
+
+    lists = {status: [r["member"] for r in rows if r["status"] == status] for status in ("used", "left out")}
+    tags = {"members": ", ".join(lists["used"]), "members_left_out": ", ".join(lists["left out"])}
+    duration = time.time() - started + sum(run.metrics["duration_s"] for run in runs.values())
+    return Outcome(write, {**outcome.metrics, "duration_s": duration}, {**outcome.tags, **tags})
 
 
 def run_status(combination: Combination, state: str, run: StoredRun, started: float) -> dict[str, Any]:

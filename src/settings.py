@@ -174,12 +174,12 @@ def _read_card(path: Path, modified: int, size: int) -> CohortCard:
 
 
 def _step(config: DictConfig, stage: str, name: str, words: Iterable[str] = ()) -> Step:
-    typed = [
-        w.lstrip("+").partition("=")[0].split(".")[1] for w in words if w.lstrip("+").startswith(f"{stage}.")
-    ]
+    keys = [word.lstrip("+").partition("=")[0] for word in words]
+    typed = [key.removeprefix(f"{stage}.") for key in keys if key.startswith(f"{stage}.")]
     settings = OmegaConf.to_container(config[stage], resolve=True)
     assert isinstance(settings, dict)
-    return Step.from_config(stage, name, {str(k): v for k, v in settings.items()}, config.profile, typed)
+    named = {str(key): value for key, value in settings.items()}
+    return Step.from_config(stage, name, named, config.profile, typed).of_ready_members()
 
 
 def explain_unknown_keys(arguments: list[str]) -> None:
@@ -192,19 +192,8 @@ def explain_unknown_keys(arguments: list[str]) -> None:
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         for override in overrides:
-            _explain_known(override.key_or_group, str(override.value()))
             if not override.is_force_add() and not override.is_add():
                 _explain(override.key_or_group, words)
-
-
-def _explain_known(stage: str, value: str) -> None:
-    """Say of a method of the study that it has no config yet, which Hydra cannot know."""
-    for name in value.strip("[]").split(","):
-        method = load_registry().methods.get((stage, name.strip()))
-        if method is not None and not method.runnable:
-            print(
-                f"{stage}={method.name} is a method of the study that cannot be run here yet", file=sys.stderr
-            )
 
 
 def _explain(key: str, words: list[str]) -> None:

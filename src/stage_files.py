@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 
+MEMBERS = "members.json"
+"""What became of an ensemble's members: rows of member, status, reason and quality."""
+
 
 def write_mask(folder: Path, mask: np.ndarray) -> None:
     """Write a detector's mask, bool (n, T), at one bit a sample."""

@@ -261,9 +261,10 @@ def _closing(records: list[dict[str, Any]], planned: int, dry_run: bool) -> str:
     """Return the summary of a sweep or of a single run."""
     count = {state: sum(r["state"] == state for r in records) for state in ("finished", "reused", "failed")}
     if dry_run:
-        reusable = sum(r["state"] == "reusable" for r in records)
+        reusable, lacking = (sum(r["state"] == state for r in records) for state in ("reusable", "not ready"))
         left = duration(sum(r["seconds"] for r in records))
-        return f"planned {planned}, reusable {reusable}, projected for the rest: {left} of fits"
+        counts = f"planned {planned}, reusable {reusable}, not ready {lacking}"
+        return f"{counts}, projected for the rest: {left} of fits"
     lines = [f"planned {planned}, " + ", ".join(f"{state} {n}" for state, n in count.items())]
     lines += [
         f"  failed {r['run_name']} in {r['stage']}: {r['error']}" for r in records if r["state"] == "failed"

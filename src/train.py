@@ -6,17 +6,23 @@ import sys
 from pathlib import Path
 
 import hydra
+from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from src.isolation import available_cores
+from src.registry import load_registry
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 
 def register_resolvers() -> None:
-    """Make `${repository:}` and `${available_cores:}` known to the configs."""
+    """Make `${repository:}`, `${available_cores:}` and the methods without a config known to the configs."""
     OmegaConf.register_new_resolver("repository", lambda: str(CONFIGS.parent), replace=True)
     OmegaConf.register_new_resolver("available_cores", available_cores, replace=True)
+    for method in load_registry().methods.values():
+        if not method.runnable:
+            node = {"_target_": "src.requirements.NotHereYet", "stage": method.stage, "name": method.name}
+            ConfigStore.instance().store(method.name, node, group=method.stage)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")

@@ -1,9 +1,12 @@
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from tiny_weights import TINY, line_weights, write_moment
 
+from src.networks.weights import FOLDER_VARIABLE
 from src.tracking import Tracking
 
 # Property tests try the same examples in every run; `pytest --hypothesis-profile=explore` looks for new ones.
@@ -25,3 +28,13 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tracking_uri(empty_store: Path, tmp_path: Path) -> str:
     shutil.copy(empty_store, tmp_path / "mlflow.db")
     return f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Tiny networks in the place of pretrained ones: what is tested is the way, not the result."""
+    folder = tmp_path_factory.mktemp("weights")
+    write_moment(folder / "MOMENT-1-small", TINY, line_weights(TINY))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(FOLDER_VARIABLE, str(folder))
+        yield folder

@@ -6,12 +6,15 @@ import numpy as np
 import pandas as pd
 
 from src.imputation.imputed import Imputed
+from src.requirements import NotReady
 
 calls: list[tuple] = []
 
 
 class Watcher:
     """A detector that flags nothing and remembers the cohorts it saw."""
+
+    needs_truth = False
 
     def fit(self, cohort):
         calls.append(("fit", cohort))
@@ -46,8 +49,39 @@ class WrongShape(Watcher):
         return np.zeros(3, dtype=bool)
 
 
+class EveryNth(Watcher):
+    """A detector that flags every n-th sample."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def detect(self, cohort):
+        calls.append(("detect", cohort))
+        return np.tile(np.arange(cohort.pupil.shape[1]) % self.n == 0, (len(cohort), 1))
+
+
+class Knowing(Watcher):
+    """A detector that knows the truth of the cohort it detects in."""
+
+    needs_truth = True
+
+    def detect(self, cohort):
+        return cohort.truth_mask.copy()
+
+
+class WithoutWeights:
+    """A method of any stage whose weights are not there."""
+
+    needs_truth = False
+
+    def check_ready(self):
+        raise NotReady("its weights are not here: python scripts/fetch_weights.py NAME")
+
+
 class Constant:
     """An imputer; the offset, if any, breaks the observed samples."""
+
+    needs_truth = False
 
     def __init__(self, value: float = 3.0, offset: float = 0.0) -> None:
         self.value, self.offset = value, offset

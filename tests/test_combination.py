@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from methods import step_of
 
 from src.combination import CohortCard, Combination, Step, source_digest, sources_of
+from src.networks.weights import FOLDER_VARIABLE
+from src.registry import load_registry
 
 
 def step(stage: str, target: str = "src.outliers.lof.LOF", **parameters) -> Step:
@@ -45,6 +48,19 @@ def test_what_cannot_change_a_result_is_not_in_its_key():
         changed_stages(combination(outlier=step("outlier", seed=0, n_jobs=8, device="cuda", verbose=True)))
         == []
     )
+
+
+def test_pretrained_weights_are_in_the_key_as_they_are_on_this_machine(tmp_path, monkeypatch):
+    def key() -> str:
+        return step("features", "src.features.embeddings.Embeddings", checkpoint="MOMENT-1-small").key()
+
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "none"))
+    published = key()
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    assert key() == published
+    (tmp_path / "MOMENT-1-small").mkdir()
+    (tmp_path / "MOMENT-1-small" / "model.safetensors").write_bytes(b"other weights")
+    assert key() != published
 
 
 def test_the_cohort_changes_every_key():
@@ -99,6 +115,50 @@ def test_a_profile_is_merged_into_the_parameters():
     assert Step.from_config("outlier", "B", config, "smoke").parameters == {"size": 2}
     assert Step.from_config("outlier", "B", config, "quick").parameters == {"size": 1}
     assert Step.from_config("outlier", "B", config, "smoke", ["size"]).parameters == {"size": 1}
+
+
+def ensemble(**members: Step) -> Step:
+    vote = step("outlier", "src.outliers.ensemble.MeanVote", share=0.5)
+    return replace(vote, members={name: replace(member, name=name) for name, member in members.items()})
+
+
+def test_an_ensemble_s_key_is_that_of_its_members():
+    a, b, c = (step("outlier", seed=seed, n_jobs=1) for seed in range(3))
+    key = ensemble(a=a, b=b).key("cohort")
+    assert ensemble(b=b, a=a).key("cohort") == key  # whatever their order
+    assert ensemble(a=a, b=replace(b, parameters={"seed": 1, "n_jobs": 8})).key("cohort") == key
+    others = [ensemble(a=a, b=c), ensemble(a=a), ensemble(a=a, b=b, c=c)]
+    assert len({key, *(other.key("cohort") for other in others)}) == 4
+    assert ensemble(a=a, b=b).key("another cohort") != key
+
+
+def test_profiles_and_what_is_typed_reach_the_members():
+    target = "src.outliers.lof.LOF"
+    member = {"_target_": target, "size": 1, "profiles": {"smoke": {"size": 2}}}
+    config = {"_target_": "e.E", "share": 0.5, "members": {"A": dict(member), "B": dict(member)}}
+    made = Step.from_config("outlier", "E", config, "smoke", ["members.A.size", "share"])
+    assert {name: m.parameters for name, m in made.members.items()} == {"A": {"size": 1}, "B": {"size": 2}}
+    assert made.members["B"].key("x") == Step.from_config("outlier", "B", member, "smoke").key("x")
+    assert made.parameters == {"share": 0.5}
+
+
+@pytest.mark.parametrize("stage", ["outlier", "imputation"])
+def test_a_member_has_the_key_of_the_method_alone(stage):
+    ensembles = [step_of(stage, name) for name in load_registry().names(stage)]
+    ensembles = [made for made in ensembles if made.is_ensemble]
+    assert len(ensembles) == 2
+    for made in ensembles:
+        for name, member in made.members.items():
+            assert member.key("before") == step_of(stage, name).key("before")
+        assert made.left_out.keys() | made.members.keys() <= set(load_registry().names(stage))
+
+
+def test_a_member_s_parameter_can_be_set_by_hand_whatever_the_profile():
+    (name,) = [n for n in load_registry().names("imputation") if n.endswith("SAITS-TimesNet")]
+    made = step_of("imputation", name, "imputation.members.SAITS.epochs=7")
+    assert made.members["SAITS"].parameters["epochs"] == 7
+    alone = step_of("imputation", "SAITS", "imputation.epochs=7")
+    assert made.members["SAITS"].key("x") == alone.key("x")
 
 
 def test_run_name_and_factors():

@@ -265,6 +265,115 @@ def test_a_recording_without_an_observed_sample_stays_in_and_is_listed(combinati
     assert imputation.metrics["n_unusable"] == 1
 
 
+@pytest.mark.parametrize("stage", ["outlier", "imputation", "features", "classifier"])
+def test_what_is_not_ready_fails_with_the_command_before_any_stage_is_computed(combination, stage):
+    status = run_combination(with_step(combination, stage, "dummy_methods.WithoutWeights"))
+    assert (status["state"], status["stage"]) == ("failed", stage)
+    assert status["error"] == "NotReady: its weights are not here: python scripts/fetch_weights.py NAME"
+    assert dummy_methods.calls == []
+    assert [run.status for run in list_runs(combination.tracking_uri)] == ["FAILED"]
+
+
+def nth(n: int) -> Step:
+    return replace(step("outlier", "dummy_methods.EveryNth", n=n), name=f"every {n}")
+
+
+def voting(combination: Combination, *members: Step, **thresholds) -> Combination:
+    kind = "ThresholdedVote" if thresholds else "MeanVote"
+    vote = step("outlier", f"src.outliers.ensemble.{kind}", share=0.5, **thresholds)
+    vote = replace(vote, members={member.name: member for member in members}).of_ready_members()
+    return replace(combination, steps={**combination.steps, "outlier": vote})
+
+
+def artifacts_of(combination: Combination, method: str, experiment: str) -> tuple:
+    factor = {"PLR_OutlierDetection": "outlier_method", "PLR_Imputation": "imputation_method"}[experiment]
+    runs = [r for r in list_runs(combination.tracking_uri) if r.experiment == experiment]
+    (run,) = [r for r in runs if r.params[factor] == method]
+    return run, open_tracking(combination).artifacts(run)
+
+
+def test_an_ensemble_s_members_are_remembered_as_if_they_stood_alone(combination):
+    alone = replace(combination, steps={**combination.steps, "outlier": nth(2)})
+    run_combination(alone)
+    dummy_methods.calls.clear()
+    ensemble = voting(combination, nth(2), nth(3), nth(5))
+    assert run_combination(ensemble)["state"] == "finished"
+    assert kinds().count("fit") == 2  # every 2 was there
+    dummy_methods.calls.clear()
+    run_combination(replace(combination, steps={**combination.steps, "outlier": nth(3)}))
+    assert "fit" not in kinds()
+    run, folder = artifacts_of(combination, "MeanVote", "PLR_OutlierDetection")
+    mask = stage_files.read_mask(folder)
+    votes = [sum(sample % n == 0 for n in (2, 3, 5)) for sample in range(mask.shape[1])]
+    np.testing.assert_array_equal(mask[0], np.array(votes) >= 2)
+    rows = json.loads((folder / "members.json").read_text())
+    assert rows[0] == {"member": "every 2", "status": "used", "reason": None, "quality": None}
+    assert run.tags["members"] == "every 2, every 3, every 5"
+    parts = [artifacts_of(combination, f"every {n}", "PLR_OutlierDetection")[0] for n in (2, 3, 5)]
+    assert run.metrics["duration_s"] >= sum(part.metrics["duration_s"] for part in parts)
+
+
+def test_members_that_are_not_ready_are_left_out_and_with_one_left_nothing_runs(combination):
+    lacking = step("outlier", "dummy_methods.WithoutWeights")
+    ensemble = voting(combination, nth(2), nth(3), lacking)
+    assert ensemble.keys() == voting(combination, nth(2), nth(3)).keys()
+    assert run_combination(ensemble)["state"] == "finished"
+    run, folder = artifacts_of(combination, "MeanVote", "PLR_OutlierDetection")
+    (left_out,) = [row for row in json.loads((folder / "members.json").read_text()) if row["reason"]]
+    assert (left_out["member"], left_out["status"]) == ("WithoutWeights", "left out")
+    assert "fetch_weights.py NAME" in left_out["reason"]
+    assert run.tags["members_left_out"] == "WithoutWeights"
+    dummy_methods.calls.clear()
+    status = run_combination(voting(combination, nth(4), lacking))
+    assert status["error"].startswith(
+        "NotReady: outlier=MeanVote needs 2 members that can run here and has 1 ("
+    )
+    assert "WithoutWeights: its weights are not here: python scripts/fetch_weights.py NAME" in status["error"]
+    assert dummy_methods.calls == []
+
+
+def test_a_member_that_fails_fails_the_ensemble_and_is_named(combination):
+    status = run_combination(voting(combination, nth(2), step("outlier", "dummy_methods.Raises")))
+    assert (status["state"], status["stage"]) == ("failed", "outlier")
+    assert "outlier=MeanVote: its member Raises failed: RuntimeError: this detector never" in status["error"]
+
+
+def test_members_are_chosen_on_recordings_neither_they_nor_the_ensemble_are_judged_on(
+    combination, many_unlabelled
+):
+    combination = replace(combination, cohort=card_of(many_unlabelled))
+    members = (step("outlier", "dummy_methods.Knowing"), nth(2), nth(3))
+    ensemble = voting(combination, *members, min_f1=0.9, measured_share=0.3, seed=0)
+    assert run_combination(ensemble)["state"] == "finished"
+    fits = [len(call[1]) for call in dummy_methods.calls if call[0] == "fit"]
+    assert sorted(fits) == [35, 35, 35, 50, 50, 50]  # of 50 recordings without a diagnosis
+    run, folder = artifacts_of(combination, "ThresholdedVote", "PLR_OutlierDetection")
+    rows = {row["member"]: row for row in json.loads((folder / "members.json").read_text())}
+    assert [rows[m.name]["status"] for m in members] == ["used", "not kept", "not kept"]
+    assert rows["Knowing"]["quality"] == 1.0 and 0 < rows["every 2"]["quality"] < 0.5
+    assert run.tags["evaluated_on"] == "held-out" and run.metrics["f1"] == 1.0
+
+
+def test_the_mean_of_imputers_and_their_spread(combination):
+    members = {f"c{v:g}": step("imputation", "dummy_methods.Constant", value=v) for v in (3.0, 5.0)}
+    members = {name: replace(member, name=name) for name, member in members.items()}
+    mean = replace(step("imputation", "src.imputation.ensemble.MeanImputation"), members=members)
+    combination = replace(combination, steps={**combination.steps, "imputation": mean})
+    assert run_combination(combination)["state"] == "finished"
+    run, folder = artifacts_of(combination, "MeanImputation", "PLR_Imputation")
+    with np.load(folder / "imputed.npz") as file:
+        assert set(file["values"]) == {4.0}
+        np.testing.assert_allclose(file["sd"], np.sqrt(2))
+    assert run.tags["members"] == "c3, c5"
+    links = {
+        r.tags["outlier_run_id"] for r in list_runs(combination.tracking_uri) if "Imputation" in r.experiment
+    }
+    assert len(links) == 1  # all members after the same detector's run
+    dummy_methods.calls.clear()
+    run_combination(replace(combination, steps={**combination.steps, "imputation": members["c3"]}))
+    assert "fit imputer" not in kinds()
+
+
 def test_a_cohort_that_changed_after_planning_is_refused(combination, tmp_path):
     path = tmp_path / "cohort.duckdb"
     write_cohort(generate(n_recordings=30, n_controls=10, n_glaucoma=8, seed=5), path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from dataclasses import replace
@@ -10,17 +11,21 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
 from commands import ROOT, run, start
 from hydra import compose, initialize_config_dir
+from methods import step_of
 
 from src.figures.catalogue import find_figures
 from src.progress import Progress
+from src.registry import FACTORS, load_registry
 from src.settings import read_combination
 from src.sweep import _closing, _run, _went_wrong
 from src.tracking import list_runs
 from src.train import CONFIGS, register_resolvers
 
 SWEEPS = sorted(path.stem for path in (ROOT / "configs" / "sweeps").glob("*.yaml"))
+MANY = 100  # cells; of sweeps with more than so many, a few cells are run
 SMALL = ("data=smoke", "profile=smoke", "evaluation.n_iterations=20", "evaluation.n_jobs=1")
 
 
@@ -172,10 +177,71 @@ def test_what_another_sweep_finished_meanwhile_is_reused(study, resumed, monkeyp
     assert states == ["reused", "finished", "reused"]
 
 
-@pytest.mark.parametrize("name", SWEEPS)
+def levels(name: str) -> dict[str, list[str]]:
+    """Methods of each stage that a sweep file names."""
+    file = yaml.safe_load((ROOT / "configs" / "sweeps" / f"{name}.yaml").read_text())
+    named = {s: methods.split(",") for s, methods in file["hydra"]["sweeper"]["params"].items()}
+    return {stage: named.get(stage, ["simple"]) for stage in FACTORS}
+
+
+def study_of(stage: str) -> set[str]:
+    return {m.name for m in load_registry().methods.values() if m.stage == stage and m.in_study}
+
+
+@pytest.mark.parametrize("name", [n for n in SWEEPS if math.prod(map(len, levels(n).values())) <= MANY])
 def test_every_sweep_file_runs(study, resumed, name):
     counts = summary(study.sweep(f"sweeps={name}"))
     assert counts["planned"] == counts["finished"] + counts["reused"] > 0 and counts["failed"] == 0
+
+
+@pytest.mark.parametrize("name", [n for n in SWEEPS if math.prod(map(len, levels(n).values())) > MANY])
+def test_a_few_cells_of_every_large_sweep_file_run(study, resumed, name):
+    """Those of the smoke sweep, and one of a detector that cannot run anywhere yet."""
+    named = levels(name)["outlier"]
+    cannot = [n for n in named if not load_registry().method("outlier", n).runnable][:1]
+    chosen = [*(n for n in named if n in levels("smoke")["outlier"]), *cannot]
+    words = (f"outlier={','.join(chosen)}", "imputation=pupil-gt", "classifier=LogisticRegression")
+    output = study.sweep(f"sweeps={name}", *words, expect=1 if cannot else 0)
+    counts = summary(output)
+    assert counts["planned"] == len(chosen) and counts["failed"] == len(cannot)
+    if cannot:
+        assert f"NotReady: outlier={cannot[0]} cannot be run here yet: there is no" in output
+        dry = study.sweep(f"sweeps={name}", *words, "dry_run=true")
+        assert f"planned {len(chosen)}, reusable {len(chosen) - 1}, not ready 1" in dry
+
+
+def test_an_ensemble_takes_its_members_from_the_memory_and_says_who_they_are(study, resumed):
+    name = next(n for n in load_registry().names("outlier") if len(step_of("outlier", n).members) > 1)
+    members = step_of("outlier", name).members
+    cells = ("imputation=linear", "classifier=LogisticRegression")
+    study.sweep(f"outlier={name}", *cells)
+    done = [r for r in list_runs(study.uri) if r.params.get("outlier_method") in members]
+    masks = [r for r in done if r.experiment == "PLR_OutlierDetection"]
+    assert len(masks) == len(members)  # LOF, for one, was there before
+    assert summary(study.sweep(f"outlier={','.join(members)}", *cells))["failed"] == 0
+    again = [r for r in list_runs(study.uri) if r.params.get("outlier_method") in members]
+    assert len([r for r in again if r.experiment == "PLR_OutlierDetection"]) == len(members)
+    study.extract()
+    rows = study.query("SELECT member, status FROM v_ensembles WHERE stage = 'outlier'")
+    assert {m for m, status in rows if status == "used"} == set(members)
+    assert ("UniTS-gt-finetune", "left out") in rows
+    command = ("scripts/run_benchmark.py", "--db", str(study.db), "--out", str(study.folder / "ensembles"))
+    display = load_registry().method("outlier", name).display_name
+    assert f"{display} is made of" in run(*command).stdout
+
+
+def test_paper_is_the_study_and_offline_a_part_of_it():
+    for stage, names in levels("paper").items():
+        assert set(names) == (study_of(stage) if stage != "features" else {"simple"})
+        assert len(names) == len(set(names))
+        assert set(levels("offline")[stage]) <= set(names)
+
+
+def test_every_method_offline_can_run_without_weights_or_has_no_config_yet():
+    for stage, names in levels("offline").items():
+        for name in names:
+            reason = step_of(stage, name).lacks()
+            assert not reason or "no configs/" in reason, reason
 
 
 def test_age_in_a_sweep_is_the_baseline_and_no_cell_of_the_design(study, resumed):
@@ -243,7 +309,7 @@ def test_a_failed_baseline_counts():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("outlier=LOFF",), r"Available options in 'outlier':\s[\w\s-]*\sLOF\s+OneClassSVM"),
+        (("outlier=LOFF",), r"Available options in 'outlier':\s[\w\s-]*\sLOF\s[\w\s-]*\sOneClassSVM"),
         (
             ("evaluation.n_iteration=5",),
             r"no key 'evaluation.n_iteration'. Did you mean 'n_iterations'\? Valid under ",
@@ -253,7 +319,6 @@ def test_a_failed_baseline_counts():
         (("data=cohort", "data.path=nowhere.duckdb"), r"nowhere.duckdb.*no such file"),
         (("tracking.uri=sqlite:///relative.db",), r"tracking.uri sqlite:///relative.db is relative"),
         (("evaluation.n_iterations=0",), r"n_iterations is 0; expected at least 1"),
-        (("outlier=PROPHET",), r"outlier=PROPHET is a method of the study that cannot be run here yet"),
         (("data=cohort",), r"data=cohort needs a file: add data.path=FILE"),
         (("evaluation.n_iterations=abc",), r"evaluation.n_iterations is 'abc'; expected a whole number"),
         (("data.seed=abc",), r"the data config does not describe a cohort: .*abc"),
@@ -272,7 +337,7 @@ def test_a_mistake_is_answered_with_what_to_do(tmp_path, empty_store, words, mes
         given = (*given, f"tracking.uri=sqlite:///{tmp_path / 'mlflow.db'}")
     folders = (f"hydra.sweep.dir={tmp_path}/multirun", f"hydra.run.dir={tmp_path}/outputs")
     command = ("-m", "src.train", *mode, *given, *folders)
-    composition = ("no key", "Available options", "at the top", "of the study")  # what Hydra itself refuses
+    composition = ("no key", "Available options", "at the top")  # what Hydra itself refuses
     done = run(*command, expect=1 if any(part in message for part in composition) else 2)
     assert re.search(message, done.stderr + done.stdout, re.DOTALL), done.stderr
     assert "Traceback" not in done.stderr
@@ -288,7 +353,7 @@ def test_help_names_the_choices_and_imports_no_heavy_library():
         f"print([name for name in {heavy} if name in sys.modules])"
     )
     output = run("-c", code).stdout
-    detectors = sorted(path.stem for path in (ROOT / "configs" / "outlier").glob("*.yaml"))
+    detectors = sorted(load_registry().names("outlier"))
     assert {"LOF", "pupil-gt"} < set(detectors)
     assert f"outlier: {', '.join(detectors)}" in output
     assert output.strip().endswith("[]")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import catboost
 import numpy as np
 
@@ -22,6 +25,8 @@ class CatBoost(TabularClassifier):
         and no loss of held-out AUROC was seen on feature tables of this size.
     learning_rate : float, optional
         Shrinkage in (0, 1]; None lets CatBoost choose it from the number of rows and trees.
+    class_weight : 'balanced' or mapping of label to weight, optional
+        How much the rows of each class weigh; see `TabularClassifier`.
     random_state : int, optional
         Seed of the library; None is 0.
 
@@ -41,16 +46,18 @@ class CatBoost(TabularClassifier):
         depth: int = 4,
         border_count: int = 32,
         learning_rate: float | None = None,
+        class_weight: str | Mapping[Any, float] | None = None,
         random_state: int | None = None,
     ) -> None:
         self.n_trees = n_trees
         self.depth = depth
         self.border_count = border_count
         self.learning_rate = learning_rate
+        self.class_weight = class_weight
         self.random_state = random_state
 
-    def _fit_filled(self, X: np.ndarray, positive: np.ndarray) -> None:
-        self.share_ = float(positive.mean())
+    def _fit_filled(self, X: np.ndarray, positive: np.ndarray, weight: np.ndarray) -> None:
+        self.share_ = float(np.average(positive, weights=weight))
         columns = _columns(X)
         self.varies_ = bool((columns != columns[0]).any())
         self.model_ = catboost.CatBoost(
@@ -68,7 +75,7 @@ class CatBoost(TabularClassifier):
             }
         )
         if self.varies_:
-            self.model_.fit(catboost.Pool(columns, positive, thread_count=1))
+            self.model_.fit(catboost.Pool(columns, positive, weight=weight, thread_count=1))
 
     def _raw_importances(self) -> np.ndarray:
         """Return how much a prediction changes on average with each feature (PredictionValuesChange)."""

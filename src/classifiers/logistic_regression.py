@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression as SklearnLogisticRegression
 
-from src.classifiers.tabular import BatchedTabularClassifier
+from src.classifiers.tabular import BatchedTabularClassifier, mean_and_scale
 
 _STEPS, _HALVINGS = 100, 30
 _GAIN = 1e-12  # of a step, in units of the log likelihood: what is left after it is rounding
@@ -25,6 +26,8 @@ class LogisticRegression(BatchedTabularClassifier):
     ----------
     C : float
         Inverse strength of the penalty on the coefficients of standardised features, > 0.
+    class_weight : 'balanced' or mapping of label to weight, optional
+        How much the rows of each class weigh; see `TabularClassifier`.
     random_state : int, optional
         Accepted for the sake of the contract; nothing here is random.
 
@@ -33,28 +36,27 @@ class LogisticRegression(BatchedTabularClassifier):
     le Cessie & van Houwelingen 1992, Applied Statistics 41:191.
     """
 
-    def __init__(self, C: float = 1.0, random_state: int | None = None) -> None:
+    def __init__(
+        self,
+        C: float = 1.0,
+        class_weight: str | Mapping[Any, float] | None = None,
+        random_state: int | None = None,
+    ) -> None:
         self.C = C
+        self.class_weight = class_weight
         self.random_state = random_state
 
-    def _fit_filled(self, X: np.ndarray, positive: np.ndarray) -> None:
-        self.mean_ = X.mean(axis=0)
-        self.scale_ = np.where(np.ptp(X, axis=0) > 0, X.std(axis=0), 1.0)
+    def _fit_filled(self, X: np.ndarray, positive: np.ndarray, weight: np.ndarray) -> None:
+        (self.mean_,), (self.scale_,) = mean_and_scale(X[None], weight[None])
         model = SklearnLogisticRegression(C=self.C, solver="newton-cholesky", tol=1e-8)
-        model.fit((X - self.mean_) / self.scale_, positive)
+        model.fit((X - self.mean_) / self.scale_, positive, weight)
         self.intercept_, self.coef_ = float(model.intercept_[0]), model.coef_[0]
 
     def _fit_filled_resamples(
         self, models: list[Self], X: np.ndarray, positive: np.ndarray, weight: np.ndarray
     ) -> None:
-        n = weight.sum(axis=1)[:, None]
-        mean = np.vecdot(weight[:, None], X.transpose(0, 2, 1)) / n
-        centred = X - mean[:, None]
-        spread = np.sqrt(np.vecdot(weight[:, None], centred.transpose(0, 2, 1) ** 2) / n)
-        drawn = weight[:, :, None] > 0
-        varies = np.where(drawn, X, -np.inf).max(axis=1) > np.where(drawn, X, np.inf).min(axis=1)
-        scale = np.where(varies, spread, 1.0)
-        beta = ridge(centred / scale[:, None], positive, weight, self.C)
+        mean, scale = mean_and_scale(X, weight)
+        beta = ridge((X - mean[:, None]) / scale[:, None], positive, weight, self.C)
         for model, *fitted in zip(models, mean, scale, beta, strict=True):
             model.mean_, model.scale_, own = fitted
             model.intercept_, model.coef_ = float(own[0]), own[1:]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import xgboost
 
@@ -21,6 +24,8 @@ class XGBoost(TabularClassifier):
         Shrinkage of each tree, in (0, 1].
     max_bin : int
         Histogram bins per feature.
+    class_weight : 'balanced' or mapping of label to weight, optional
+        How much the rows of each class weigh; see `TabularClassifier`.
     random_state : int, optional
         Seed of the library; None is 0.
 
@@ -35,15 +40,17 @@ class XGBoost(TabularClassifier):
         max_depth: int = 3,
         learning_rate: float = 0.1,
         max_bin: int = 32,
+        class_weight: str | Mapping[Any, float] | None = None,
         random_state: int | None = None,
     ) -> None:
         self.n_trees = n_trees
         self.max_depth = max_depth
         self.learning_rate = learning_rate
         self.max_bin = max_bin
+        self.class_weight = class_weight
         self.random_state = random_state
 
-    def _fit_filled(self, X: np.ndarray, positive: np.ndarray) -> None:
+    def _fit_filled(self, X: np.ndarray, positive: np.ndarray, weight: np.ndarray) -> None:
         parameters = {
             "objective": "binary:logistic",
             "tree_method": "hist",
@@ -53,7 +60,7 @@ class XGBoost(TabularClassifier):
             "seed": self.random_state or 0,
             "nthread": 1,
         }
-        rows = xgboost.DMatrix(X, positive, nthread=1)
+        rows = xgboost.DMatrix(X, positive, weight=weight, nthread=1)
         self.model_ = xgboost.train(parameters, rows, num_boost_round=self.n_trees)
 
     def _raw_importances(self) -> np.ndarray:

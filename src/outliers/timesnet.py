@@ -12,6 +12,7 @@ from src.networks.blocks import at_samples, block_means
 from src.networks.pypots import Gaps, build_timesnet, correction_loss, reconstruct
 from src.networks.training import Machine, Training, train
 from src.outliers.signals import Traces, read_traces, surroundings
+from src.outliers.thresholds import best_threshold
 
 
 class TimesNet:
@@ -169,24 +170,3 @@ class TimesNet:
     def _blocks(self, level: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the mean deviation of each block's known samples (n, steps), and where there are any."""
         return block_means((level - self.curve_) / self.scale_, self.stride)
-
-
-def best_threshold(scores: np.ndarray, artefact: np.ndarray, max_fpr: float) -> float:
-    """Return the threshold above which to flag for the largest F1; without artefacts the largest score.
-
-    Parameters
-    ----------
-    scores : ndarray, shape (m,)
-    artefact : ndarray of bool, shape (m,)
-        The truth.
-    max_fpr : float
-        Share of the samples that are no artefacts that may be flagged.
-    """
-    order = np.argsort(-scores, kind="stable")
-    ordered, true = scores[order], artefact[order]
-    count = np.arange(len(scores))  # flag so many, those with the largest scores
-    found = np.cumsum(true) - true
-    allowed = (count - found <= max_fpr * (~artefact).sum()) & np.append(True, ordered[1:] < ordered[:-1])
-    f1 = 2 * found / np.maximum(count + artefact.sum(), 1)
-    best = int(np.argmax(np.where(allowed, f1, -1.0)))
-    return float(ordered[best])

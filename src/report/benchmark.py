@@ -82,6 +82,8 @@ class Benchmark:
         the coverage: a failed baseline is among them.
     identical : DataFrame
         Pairs of combinations (`a`, `b`) whose predictions are the same to the last bit.
+    ensembles : DataFrame
+        Rows of `v_ensembles`: what the ensembles are made of.
     curse : mapping or None
         What choosing the best adds to the metric ranked by, or else to the Brier score, which the rule uses.
     detectable : mapping or None
@@ -99,6 +101,7 @@ class Benchmark:
     baseline: pd.DataFrame
     left_out: pd.DataFrame
     identical: pd.DataFrame
+    ensembles: pd.DataFrame
     curse: Mapping[str, Any] | None
     detectable: Mapping[str, Any] | None
     undecided: Mapping[str, Any] | None
@@ -194,6 +197,7 @@ def read_benchmark(query: Query, registry: Registry, question: Question, dataset
         baseline=_baseline(query) if screening else table.iloc[:0],
         left_out=query(_LEFT_OUT),
         identical=query(_IDENTICAL),
+        ensembles=query("SELECT * FROM v_ensembles"),
         curse=_first(query(_CURSE, {"metric": question.metric.name})) if screening else None,
         detectable=_first(query(_DETECTABLE, {"metric": question.metric.name})) if screening else None,
         undecided=_first(query(_UNDECIDED)) if screening else None,

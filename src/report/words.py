@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from src.figures.style import FACTORS, records
@@ -67,7 +68,8 @@ def notes(benchmark: Benchmark) -> list[str]:
         "imputation": _about_imputation,
         "outlier_detection": _about_quality,
     }
-    return [*about_stage[benchmark.question.stage](benchmark), _coverage(benchmark)]
+    about = about_stage[benchmark.question.stage](benchmark)
+    return [*about, *_about_ensembles(benchmark), _coverage(benchmark)]
 
 
 def cautions(benchmark: Benchmark) -> list[str]:
@@ -240,6 +242,42 @@ def _about_quality(benchmark: Benchmark) -> list[str]:
     if table["reference"].any():
         lines.append("A method that was given the truth is shown as a reference and has no rank.")
     return lines
+
+
+def _about_ensembles(benchmark: Benchmark) -> list[str]:
+    """Who is in each ensemble of the table, and who is not and why."""
+    stages = {stage: column for stage, column in FACTORS.items() if column in benchmark.factors}
+    rows = benchmark.ensembles
+    shown = [
+        stage in stages and method in set(benchmark.table[stages[stage]])
+        for stage, method in zip(rows["stage"], rows["method"], strict=True)
+    ]
+    rows = rows.loc[np.array(shown, dtype=bool)]
+    label = benchmark.background.label
+    made: dict[str, dict[str, list[str]]] = {}  # ensemble -> what it is made of -> detectors before it
+    for _, group in rows.groupby(["stage", "method", "outlier_method"], sort=False):
+        members = records(group)
+        texts = made.setdefault(label(members[0]["stage"], members[0]["method"]), {})
+        detectors = texts.setdefault(_members(benchmark, members), [])
+        detectors.append(label("outlier", members[0]["outlier_method"]))
+    return [
+        f"{ensemble}{' after ' + ', '.join(detectors) if len(texts) > 1 else ''} is made of {text}."
+        for ensemble, texts in made.items()
+        for text, detectors in texts.items()
+    ]
+
+
+def _members(benchmark: Benchmark, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Those used; behind them those not kept and left out, with their reasons."""
+    listed: dict[str, list[str]] = {}
+    for row in rows:
+        known = f"F1 {row['quality']:.3f}" if pd.notna(row["quality"]) else ""
+        about = known if row["status"] == "used" else row["reason"]
+        name = benchmark.background.label(row["stage"], row["member"])
+        listed.setdefault(row["status"], []).append(f"{name} ({about})" if about else name)
+    parts = [", ".join(listed["used"])]
+    parts += [f"{status}: {', '.join(names)}" for status, names in listed.items() if status != "used"]
+    return "; ".join(parts)
 
 
 def _coverage(benchmark: Benchmark) -> str:

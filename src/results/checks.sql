@@ -128,6 +128,12 @@ JOIN imputation_quality AS a
     ON a.outlier_method = g.outlier_method AND a.imputation_method = g.imputation_method AND a.gap = 'all'
 WHERE g.n_samples > a.n_samples;
 
+SELECT 'a member is used, or has a reason' AS rule, method || ' ' || member AS place FROM ensemble_members
+WHERE (status = 'used') = (reason IS NOT NULL);
+
+SELECT 'an ensemble uses a member' AS rule, method || ' after ' || outlier_method AS place
+FROM ensemble_members GROUP BY ALL HAVING NOT bool_or(status = 'used');
+
 SELECT 'imputed examples are examples' AS rule, recording_code AS place
 FROM example_imputations WHERE recording_code NOT IN (SELECT recording_code FROM example_recordings);
 

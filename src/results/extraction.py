@@ -293,6 +293,7 @@ _OF_THE_STORE = {
         "imputation_quality",
         "the store has no runs of the imputation stage with a truth",
     ),
+    "ensemble_members": ("ensemble_members", "the store has no runs of ensembles"),
     "example_recordings": ("example_recordings", "the store has no runs of the imputation stage"),
     "feature_values": (
         "feature_values",

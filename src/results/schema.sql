@@ -612,6 +612,26 @@ COMMENT ON COLUMN imputation_quality.unit IS 'Unit of the pupil diameter: mm, px
 COMMENT ON COLUMN imputation_quality.run_id IS 'Run of the imputation stage in the tracking store.';
 COMMENT ON COLUMN imputation_quality.duration_s IS 'Time to fit and impute the whole cohort, s.';
 
+CREATE TABLE ensemble_members (
+    stage VARCHAR NOT NULL,
+    method VARCHAR NOT NULL,
+    outlier_method VARCHAR NOT NULL,
+    member VARCHAR NOT NULL,
+    status VARCHAR NOT NULL,
+    reason VARCHAR,
+    quality DOUBLE,
+    run_id VARCHAR NOT NULL
+);
+COMMENT ON TABLE ensemble_members IS 'What the ensembles are made of: the name of an ensemble says who could be in it, these rows who is. One row per ensemble, detector before it and member. Key: stage, method, outlier_method, member.';
+COMMENT ON COLUMN ensemble_members.stage IS 'outlier or imputation.';
+COMMENT ON COLUMN ensemble_members.method IS 'The ensemble (methods.name).';
+COMMENT ON COLUMN ensemble_members.outlier_method IS 'For an ensemble of imputers the detector before it (methods.name, stage outlier); none for an ensemble of detectors.';
+COMMENT ON COLUMN ensemble_members.member IS 'The member (methods.name, the same stage).';
+COMMENT ON COLUMN ensemble_members.status IS 'used; not kept, where it was measured and not good enough; left out, where it cannot run on the machine that made the run.';
+COMMENT ON COLUMN ensemble_members.reason IS 'Why it is not used; NULL where it is.';
+COMMENT ON COLUMN ensemble_members.quality IS 'F1 by which it was kept or not: of a copy fitted on a part of the recordings to fit on, measured on the rest of them. NULL where members are not measured.';
+COMMENT ON COLUMN ensemble_members.run_id IS 'Run of the ensemble''s stage in the tracking store.';
+
 CREATE TABLE example_recordings (
     recording_code VARCHAR NOT NULL,
     sample INTEGER NOT NULL,

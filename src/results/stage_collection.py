@@ -20,6 +20,7 @@ from src.results.stage_tables import (
     FEATURE_FACTORS,
     IMPUTATION_FACTORS,
     OUTLIER_FACTORS,
+    ensemble_members,
     examples,
     feature_tables,
     features,
@@ -29,11 +30,13 @@ from src.results.stage_tables import (
     outlier_quality,
 )
 from src.results.stores import Store
+from src.stage_files import MEMBERS
 from src.tracking import StoredRun
 
 _TABLES = (
     "outlier_quality",
     "imputation_quality",
+    "ensemble_members",
     "example_recordings",
     "example_light",
     "example_imputations",
@@ -51,7 +54,7 @@ _STATE = pa.schema(
         "n_recordings": pa.int64(),
     }
 )
-_FILES = ("quality.json", "unusable.json", "examples.npz", "features.npz")
+_FILES = ("quality.json", "unusable.json", "examples.npz", "features.npz", MEMBERS)
 
 
 @dataclass
@@ -171,9 +174,11 @@ class _Reader:
     def _read(self, stage: str, run: StoredRun, files: str) -> tuple[StageFile, dict[str, pa.Table]]:
         folder = self.store.artifacts(run)
         if stage == "outlier":
-            return StageFile(stage, files, None, None), {"outlier_quality": outlier_quality(run, folder)}
+            tables = {"outlier_quality": outlier_quality(run, folder)}
+            return StageFile(stage, files, None, None), tables | _of_ensemble(stage, run, folder)
         if stage == "imputation":
             tables = {"imputation_quality": imputation_quality(run, folder)}
+            tables |= _of_ensemble(stage, run, folder)
             tables |= examples(run, folder, self.examples)
             self.examples.update(tables["example_recordings"]["recording_code"].unique().to_pylist())
             return StageFile(stage, files, n_unusable(folder), None), tables
@@ -184,6 +189,11 @@ class _Reader:
 
     def _exclude(self, run: StoredRun, why: str) -> None:
         self.facts.excluded.setdefault(run.run_id, exclusion(run, "rejected", why))
+
+
+def _of_ensemble(stage: str, run: StoredRun, folder: Path) -> dict[str, pa.Table]:
+    """Rows about its members, where the method is an ensemble."""
+    return {"ensemble_members": ensemble_members(stage, run, folder)} if (folder / MEMBERS).is_file() else {}
 
 
 def _state(folder: Path) -> str:

@@ -14,9 +14,11 @@ import pyarrow as pa
 from src.evaluation.curves import Table
 from src.evaluation.feature_relations import correlations, vif
 from src.evaluation.resampling import EvaluationError
+from src.registry import FACTORS
 from src.results.columns import arrow_table, with_constant
 from src.results.safe_pickle import RejectedRun
 from src.results.stores import read_artifact
+from src.stage_files import MEMBERS
 from src.tracking import StoredRun
 
 OUTLIER_FACTORS = ("outlier_method",)
@@ -39,6 +41,7 @@ _DETECTION = (
     "fpr",
 )
 _IMPUTATION = ("gap", "n_samples", "mae", "mre", "mse")
+_MEMBER_STATUS = ("used", "not kept", "left out")
 _COUNTS = frozenset({"n_samples", "n_artefact", "tp", "fp", "fn", "tn"})
 _ALWAYS_KNOWN = _COUNTS - {"fp", "tn"}  # a type of artefact has no false alarms
 _SIGNALS = {"raw": float, "missing": bool, "imputed": float, "truth": float, "truth_mask": bool, "sd": float}
@@ -73,6 +76,28 @@ def outlier_quality(run: StoredRun, folder: Path) -> pa.Table:
 def imputation_quality(run: StoredRun, folder: Path) -> pa.Table:
     """Rows of the table of that name from a run of the imputation stage; none without truth."""
     return _quality(run, folder, _IMPUTATION, IMPUTATION_FACTORS, ("unit",))
+
+
+def ensemble_members(stage: str, run: StoredRun, folder: Path) -> pa.Table:
+    """Rows of the table of that name from a run of an ensemble."""
+    rows = _rows(folder, MEMBERS)
+    for row in rows:
+        if not _can_be_shown(row.get("member")) or row.get("status") not in _MEMBER_STATUS:
+            raise RejectedRun(f"{MEMBERS} has a row without member or with a strange status")
+        if not isinstance(row.get("reason") or "", str) or not _fits("quality", row.get("quality", "")):
+            raise RejectedRun(f"{MEMBERS} has a strange reason or quality for {row['member']}")
+    if len({row["member"] for row in rows}) < len(rows):
+        raise RejectedRun(f"{MEMBERS} has a member twice")
+    values: Table = {
+        name: np.array([" ".join((row.get(name) or "").split()) for row in rows], dtype="U")
+        for name in ("member", "status", "reason")
+    }
+    values["quality"] = np.array([row["quality"] for row in rows], dtype=np.float64)
+    factors = _factors(run, IMPUTATION_FACTORS)
+    method = factors.pop(FACTORS[stage])
+    upstream = factors["outlier_method"] if factors.get("outlier_method") else "none"
+    texts = {"stage": stage, "method": method, "outlier_method": upstream, "run_id": run.run_id}
+    return arrow_table(values | {name: np.full(len(rows), text) for name, text in texts.items()})
 
 
 def n_unusable(folder: Path) -> int:
@@ -188,9 +213,7 @@ def _with_factors(columns: Table, run: StoredRun, names: Sequence[str]) -> pa.Ta
 def _quality(
     run: StoredRun, folder: Path, columns: Sequence[str], factors: Sequence[str], tags: Sequence[str]
 ) -> pa.Table:
-    rows = _json(folder, "quality.json")
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise RejectedRun("quality.json is no list of rows")
+    rows = _rows(folder, "quality.json")
     label, *numbers = columns
     for row in rows:
         if not _can_be_shown(row.get(label)):
@@ -207,6 +230,13 @@ def _quality(
     }
     values |= {name: np.full(len(rows), text) for name, text in texts.items()}
     return _with_factors(values, run, factors)
+
+
+def _rows(folder: Path, name: str) -> list[dict[str, Any]]:
+    rows = _json(folder, name)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise RejectedRun(f"{name} is no list of rows")
+    return rows
 
 
 def _fits(name: str, value: Any) -> bool:

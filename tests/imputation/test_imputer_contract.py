@@ -1,6 +1,5 @@
 """What every imputer promises; the methods are found by listing their configs."""
 
-import importlib
 import os
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from methods import build
 
 from src.cohort.synthetic import generate
 
@@ -16,14 +16,6 @@ ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs" / "imputation").glob("*.yaml"))
 every_imputer = pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 ALL_MISSING, NONE_MISSING = 3, 5
-
-
-def build(path, **changes):
-    """Instantiate a config as the pipeline does, with the smoke profile."""
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    config |= config.pop("profiles", {}).get("smoke", {}) | changes
-    module, name = config.pop("_target_").rsplit(".", 1)
-    return getattr(importlib.import_module(module), name)(**config)
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +53,15 @@ def shares(request):
 
 @pytest.fixture(scope="module")
 def results(signals):
-    """Every imputer's method and result, by config path; fitted once."""
-    found = {}
-    for path in CONFIGS:
-        method = build(path)
-        found[path] = method, run(method, signals)
-    return found
+    """Every imputer's method and result, by config path; fitted once, when first asked for."""
+
+    class Results(dict):
+        def __missing__(self, path):
+            method = build(path)
+            self[path] = method, run(method, signals)
+            return self[path]
+
+    return Results()
 
 
 def run(method, signals):

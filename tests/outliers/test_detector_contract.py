@@ -1,25 +1,17 @@
 """What every detector promises; the methods are found by listing their configs."""
 
-import importlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from methods import build
 
 from src.cohort.synthetic import generate
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "outlier").glob("*.yaml"))
 every_detector = pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
-
-
-def build(path, **changes):
-    """Instantiate a config as the pipeline does, with the smoke profile."""
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    config |= config.pop("profiles", {}).get("smoke", {}) | changes
-    module, name = config.pop("_target_").rsplit(".", 1)
-    return getattr(importlib.import_module(module), name)(**config)
 
 
 @pytest.fixture(scope="module")

@@ -370,3 +370,29 @@ def test_command_says_what_it_cannot_read(report_db, tmp_path):
     assert run.returncode == 1
     assert run.stderr.startswith(str(locked)) and "lock" in run.stderr and run.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_ensembles_say_what_they_are_made_of(report_db, tmp_path):
+    def row(stage, method, after, member, status, reason="NULL", quality="NULL"):
+        return f"('{stage}', '{method}', '{after}', '{member}', '{status}', {reason}, {quality}, 'r')"
+
+    rows = [
+        row("outlier", "SubPCA", "none", "OneClassSVM", "used", quality="0.75"),
+        row("outlier", "SubPCA", "none", "PROPHET", "left out", "'no package'"),
+        row("outlier", "SubPCA", "none", "pupil-gt", "not kept", "'F1 0.2'", "0.2"),
+        row("outlier", "elsewhere", "none", "LOF", "used"),
+        *(row("imputation", "SAITS", after, "linear", "used") for after in ("pupil-gt", "SubPCA")),
+        row("imputation", "SAITS", "OneClassSVM", "pupil-gt", "used"),
+    ]
+    database = changed(report_db, tmp_path, f"INSERT INTO ensemble_members VALUES {', '.join(rows)}")
+    lines = [line for line in notes(answer(database)) if "is made of" in line]
+    assert lines == [
+        "SubPCA is made of One-class SVM (F1 0.750); not kept: Ground truth (F1 0.2); "
+        "left out: PROPHET (no package).",
+        "SAITS after Ground truth, SubPCA is made of Linear.",
+        "SAITS after One-class SVM is made of Ground truth.",
+    ]
+    assert "elsewhere" not in as_text(answer(database))
+    detection = [line for line in notes(answer(database, stage="outlier_detection")) if "is made of" in line]
+    assert detection == lines[:1]
+    assert not [line for line in notes(answer(report_db)) if "is made of" in line]

@@ -114,9 +114,15 @@ class FakeStore:
         third = self.run("3", known | {"featurization": featurization}, tags, seconds)
         np.savez(third / "artifacts" / "features.npz", **feature_arrays())
         names = ("outlier_run_id", "imputation_run_id", "featurization_run_id")
+        self.folders = {"outlier": first, "imputation": second, "features": third}
         return {name: folder.name for name, folder in zip(names, (first, second, third), strict=True)}
 
 
+MEMBERS = [
+    {"member": "LOF", "status": "used", "reason": None, "quality": 0.75},
+    {"member": "SubPCA", "status": "not kept", "reason": "F1 0.2", "quality": 0.2},
+    {"member": "PROPHET", "status": "left out", "reason": "no package", "quality": None},
+]
 _COUNTS = ["artefact_type", "n_samples", "n_artefact", "tp", "fp", "fn", "tn"]
 _COUNTS += ["precision", "recall", "f1", "fpr"]
 DETECTION_ROWS = [

@@ -13,6 +13,7 @@ from fake_store import (
     CODES,
     COHORT_HASH,
     FACTORS,
+    MEMBERS,
     N_ITERATIONS,
     RESAMPLE_ID,
     UNLABELLED,
@@ -25,6 +26,7 @@ from fake_store import (
     own_results,
     own_tags,
     predictions,
+    write_json,
 )
 
 from src.evaluation.auc import auroc
@@ -64,6 +66,8 @@ def full(tmp_path_factory):
     folder = tmp_path_factory.mktemp("full")
     store = FakeStore(folder / "mlruns")
     links = store.stages("simple", "LOF", "linear")
+    write_json(store.folders["outlier"], "members.json", MEMBERS)
+    write_json(store.folders["imputation"], "members.json", [MEMBERS[0] | {"quality": None}])
     store.sweep([CAT, XGB, LOG])
     store.combination(CAT, 1, tags=links)
     store.combination(XGB, 1, tags=links)
@@ -199,6 +203,21 @@ def test_stage_runs_fill_quality_examples_and_features(full):
     assert len(values) == 2 * len(CODES)
     assert values["value"][:4].tolist() == pytest.approx([np.nan, 1.0, 2.0, 3.0], nan_ok=True)
     assert database.query("SELECT n_unusable FROM runs WHERE classifier = 'XGBoost'")["n_unusable"][0] == 1
+
+
+def test_what_ensembles_are_made_of(full):
+    _, database = full
+    rows = database.query("SELECT * EXCLUDE (run_id) FROM ensemble_members ORDER BY stage DESC, member")
+    assert rows[["stage", "method", "outlier_method"]].drop_duplicates().values.tolist() == [
+        ["outlier", "LOF", "none"],
+        ["imputation", "linear", "LOF"],
+    ]
+    assert rows["member"].tolist() == ["LOF", "PROPHET", "SubPCA", "LOF"]
+    assert rows["status"].tolist() == ["used", "left out", "not kept", "used"]
+    assert rows["reason"].fillna("").tolist() == ["", "no package", "F1 0.2", ""]
+    assert rows["quality"].tolist() == pytest.approx([0.75, np.nan, 0.2, np.nan], nan_ok=True)
+    shown = database.query("SELECT method_display, member_display, status FROM v_ensembles LIMIT 2")
+    assert shown.values.tolist() == [["LOF", "LOF", "used"], ["LOF", "SubPCA", "not kept"]]
 
 
 def test_provenance_says_where_it_all_comes_from(full):
@@ -547,6 +566,12 @@ DAMAGED = {
     ),
     "no number n_samples for all": ("2", "quality.json", b'[{"gap": "all", "n_samples": null}]'),
     "has a gap twice": ("2", "quality.json", json.dumps([QUALITY, QUALITY]).encode()),
+    "members.json is no list": ("1", "members.json", b"{}"),
+    "a row without member": ("1", "members.json", b'[{"member": "LOF", "status": "?"}]'),
+    "strange reason or quality for LOF": (
+        "1", "members.json", b'[{"member": "LOF", "status": "used", "quality": "high"}]'
+    ),
+    "has a member twice": ("1", "members.json", json.dumps([MEMBERS[0], MEMBERS[0]]).encode()),
     "no number mae for all": ("2", "quality.json", json.dumps([QUALITY | {"mae": 1e301}]).encode()),
 }  # fmt: skip
 
@@ -556,6 +581,7 @@ def test_a_damaged_stage_run_is_listed_and_the_combinations_go_in(store, build, 
     links = store.stages("simple", "LOF", "linear")
     store.combination(CAT, 1, tags=links)
     experiment, name, content = DAMAGED[reason]
+    write_json(store.folders["outlier"], "members.json", MEMBERS)
     (file,) = (store.root / experiment).glob(f"*/artifacts/{name}")
     file.write_bytes(content)
     _, runs, excluded = build("FROM runs", "FROM excluded_runs")
