@@ -18,7 +18,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	@# PyTorch first and alone, so that nothing else can draw in another build of it.
 	$(BIN)/pip install --quiet $(TORCH_PIP_ARGS) torch==2.13.0
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[deep,prophet,tune,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[deep,prophet,tabpfn,tune,dev]'
 	@touch $(READY)
 
 demo: setup ## Cohort, sweep of 36 combinations, database, figures, report

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from src.imputation.curves import check_length, gaps, meet_observed, typical_size
+from src.imputation.curves import check_length, gaps, kriging_variance, meet_observed, typical_size, variogram
 from src.imputation.imputed import Imputed, complete, mean_curve, observed_only, spread
 from src.networks.blocks import at_samples, block_means
 
@@ -90,24 +90,6 @@ def fit_components(values: np.ndarray, known: np.ndarray, n_components: int, n_i
 def _outer(vectors: np.ndarray) -> np.ndarray:
     """Return each vector (m, k) times itself, shape (m, k, k)."""
     return vectors[:, :, None] * vectors[:, None, :]
-
-
-def variogram(residual: np.ndarray) -> np.ndarray:
-    """Return half the mean squared difference of samples so many apart, shape (T,): entry h is for lag h.
-
-    Matheron's estimator (Cressie 1993, Statistics for Spatial Data, section 2.4), over all pairs within a
-    recording of `residual` (n, T), NaN where missing; a lag without pairs gets the value of the one before.
-    """
-    length = residual.shape[1]
-    known = np.isfinite(residual)
-    values = np.where(known, residual, 0.0)
-    ones, first, second = (np.fft.rfft(a, 2 * length, axis=1) for a in (known, values, values**2))
-    squares = 2 * (second.conj() * ones).real - 2 * np.abs(first) ** 2
-    pairs = np.rint(np.fft.irfft((np.abs(ones) ** 2).sum(axis=0), 2 * length)[:length])
-    total = np.fft.irfft(squares.sum(axis=0), 2 * length)[:length]
-    found = np.maximum(total, 0) / np.maximum(2 * pairs, 1)
-    lags = np.arange(length)
-    return found[np.maximum.accumulate(np.where(pairs > 0, lags, 0))]
 
 
 class LowRank:
@@ -207,21 +189,3 @@ class LowRank:
                 + self.variogram_[1] * noise  # neighbours differ by noise only
             )
         return np.sqrt(variance)
-
-
-def kriging_variance(
-    variogram: np.ndarray, samples: np.ndarray, at: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
-    """Return the variance of a random function at `samples`, less its weighted mean at the places `at`.
-
-    Cressie 1993, section 3.2: twice the weighted variogram between sample and places, less the doubly
-    weighted one between the places. `weights` (samples, places) add up to 1; `variogram` (T,) is taken at
-    whole lags, straight between them, and as 0 where it is negative.
-    """
-
-    def between(lags: np.ndarray) -> np.ndarray:
-        return np.interp(np.abs(lags), np.arange(len(variogram)), np.maximum(variogram, 0))
-
-    to_places = 2 * (weights * between(samples[:, None] - at)).sum(axis=1)
-    among = ((weights @ between(at[:, None] - at)) * weights).sum(axis=1)
-    return np.maximum(to_places - among, 0)

@@ -39,6 +39,8 @@ class Traces:
 
     Parameters
     ----------
+    size : ndarray, shape (n, 1)
+        Each recording's typical size, at rest, in the signal's unit.
     level : ndarray, shape (n, T)
         Size divided by the recording's typical size, minus 1: 0 at rest, -1 where the eye is closed. Lost
         samples are filled linearly.
@@ -50,6 +52,7 @@ class Traces:
         Samples that look like an undisturbed pupil, to be learned from; others may be as good.
     """
 
+    size: np.ndarray
     level: np.ndarray
     noise: np.ndarray
     around: np.ndarray
@@ -91,8 +94,8 @@ def read_traces(pupil: np.ndarray, median_window: int) -> Traces:
     size = np.array([_typical_size(*rows) for rows in zip(pupil, quiet, strict=True)])[:, None]
     quiet &= pupil > LEAST_OPEN * size
     level = fill_lost(pupil) / size - 1.0
-    trusted = quiet & (np.abs(level - _surroundings(level, quiet, median_window)) <= PLAUSIBLE_SD * noise)
-    return Traces(level, noise, _surroundings(level, trusted, median_window), trusted)
+    trusted = quiet & (np.abs(level - surroundings(level, quiet, median_window)) <= PLAUSIBLE_SD * noise)
+    return Traces(size, level, noise, surroundings(level, trusted, median_window), trusted)
 
 
 def core_scale(distances: np.ndarray, resolution: float = 0.0) -> float:
@@ -272,8 +275,17 @@ def _typical_size(pupil: np.ndarray, quiet: np.ndarray) -> float:
     return float(np.quantile(pupil[among], 0.75)) if among.any() else 1.0
 
 
-def _surroundings(level: np.ndarray, known: np.ndarray, window: int) -> np.ndarray:
-    """Return the running median of the known samples, or of all in a recording that has none."""
+def surroundings(level: np.ndarray, known: np.ndarray, window: int) -> np.ndarray:
+    """Return the running median (n, T) of the known samples, or of all in a recording that has none.
+
+    Parameters
+    ----------
+    level : ndarray, shape (n, T)
+    known : ndarray of bool, shape (n, T)
+        What is not known is filled linearly first.
+    window : int
+        Samples in the running median.
+    """
     known = known | ~known.any(axis=1, keepdims=True)
     return median_filter(_fill(level.copy(), known, empty=0.0), size=(1, window), mode="mirror")
 

@@ -9,9 +9,10 @@ import yaml
 from scipy.stats import multivariate_normal, norm
 
 from src.cohort.synthetic import generate
+from src.imputation.curves import kriging_variance, variogram
 from src.imputation.imputed import complete
 from src.imputation.linear import Linear
-from src.imputation.low_rank import Components, LowRank, fit_components, kriging_variance, variogram
+from src.imputation.low_rank import Components, LowRank, fit_components
 
 CONFIG = yaml.safe_load((Path(__file__).parents[2] / "configs" / "imputation" / "LowRank.yaml").read_text())
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from src.imputation.saits import SAITS
-from src.networks.pypots import Gaps, build_network, draw_gaps, imputation_loss, reconstruct
+from src.networks.pypots import Gaps, build_network, draw_gaps, reconstruct, saits_loss
 from src.networks.training import Machine, Training, train
 
 CONFIG = Path(__file__).parents[2] / "configs" / "imputation" / "SAITS.yaml"
@@ -54,7 +54,7 @@ def test_training_changes_the_network_and_lowers_its_error():
 
     network = build_network("SAITS", 0, n_steps=40, n_features=1, **SETTINGS)
     before = error(network)
-    loss = imputation_loss(values, known, Gaps(0.2, (1, 3)))
+    loss = saits_loss(values, known, Gaps(0.2, (1, 3)))
     train(network, loss, len(values), Training(60, 16, 0.005, 0), Machine())
     assert error(network) < 0.6 * before
 
@@ -96,7 +96,7 @@ def test_torch_s_own_state_is_left_alone():
 def test_a_loss_that_is_not_finite_is_an_error(size):
     network = build_network("SAITS", 0, n_steps=30, n_features=1, **SETTINGS)
     values = np.full((4, 30), size)
-    loss = imputation_loss(values, np.ones((4, 30), dtype=bool), Gaps(0.2, (1, 3)))
+    loss = saits_loss(values, np.ones((4, 30), dtype=bool), Gaps(0.2, (1, 3)))
     with pytest.raises(FloatingPointError, match="training diverged in epoch 1"):
         train(network, loss, len(values), Training(2, 4, 0.01, 0), Machine())
 
