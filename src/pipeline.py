@@ -455,6 +455,7 @@ class Pipeline:
         )
         contents = self._bootstrap_results(result, columns)
         tags, metrics = {"resample_id": result.resample_id}, _summary_metrics(result)
+        tags |= {"caveat": caveat} if caveat else {}
         if tuned is not None:
             told = _about_tuning(combination, tuned)
             contents["tuning"] = told

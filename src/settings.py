@@ -58,10 +58,8 @@ def read_combination(
     for stage in FACTORS:
         load_registry().method(stage, choices[stage])
     tuning = _tuning(config, words)
-    if tuning is not None:  # a classifier of its own: a tuned run and another one are two cells
-        load_registry().method("classifier", tuned_name(choices["classifier"]))
     steps = _needed({stage: _step(config, stage, choices[stage], words) for stage in FACTORS})
-    if tuning is not None:
+    if tuning is not None:  # a classifier of its own: a tuned run and another one are two cells
         classifier = steps["classifier"]
         steps["classifier"] = replace(classifier, name=tuned_name(classifier.name))
     root = config.tracking.artifact_root
@@ -82,8 +80,20 @@ def read_combination(
 
 
 def tuned_name(classifier: str) -> str:
-    """Return the name under which a classifier goes whose parameters were searched for."""
-    return f"{classifier}-tuned"
+    """Return the name under which a classifier goes whose parameters were searched for.
+
+    Raises
+    ------
+    RegistryError
+        If the registry has none: it has no parameters that are searched for.
+    """
+    name = f"{classifier}-tuned"
+    if ("classifier", name) not in load_registry().methods:
+        raise RegistryError(
+            f"classifier={classifier} cannot be tuned: it has no search space. Leave it out, or run it with "
+            "tune=none"
+        )
+    return name
 
 
 def _tuning(config: DictConfig, words: Iterable[str] = ()) -> Tuning | None:

@@ -47,6 +47,7 @@ from src.tracking import Record, TrackingError
 
 PLAN = "planned.json"
 STATUS = "status.json"
+_MANY = 150  # combinations; composing one takes a tenth of a second, and more for ensembles
 _EXPECTED = (CohortError, EvaluationError, PipelineError, RegistryError, TrackingError)
 
 
@@ -190,6 +191,8 @@ def _announce(combination: Combination, n_jobs: int) -> None:
     size = f"{n_jobs} combinations x {combination.n_iterations} iterations"
     print(f"{size} on {cohort.path.name} ({cohort.source})")
     print(f"{len(labels)} recordings: {people}", flush=True)
+    if n_jobs >= _MANY:
+        print("composing their configurations takes a minute or two before the first starts", flush=True)
 
 
 def _check_resampling(combination: Combination) -> None:

@@ -1,3 +1,4 @@
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -62,6 +63,10 @@ def test_pretrained_weights_are_in_the_key_as_they_are_on_this_machine(tmp_path,
     (tmp_path / "MOMENT-1-small").mkdir()
     (tmp_path / "MOMENT-1-small" / "model.safetensors").write_bytes(b"other weights")
     assert key() != published
+    embeddings = step("features", "src.features.embeddings.Embeddings", checkpoint="MOMENT-1-small")
+    told = combination(features=embeddings).unpublished_weights
+    assert re.fullmatch(r"MOMENT-1-small model\.safetensors [0-9a-f]{16}", told)
+    assert combination().unpublished_weights == ""
 
 
 def test_the_cohort_changes_every_key():

@@ -70,6 +70,9 @@ def test_what_is_typed_about_tuning_goes_before_the_profile():
     step = combination.steps["classifier"]
     assert (step.name, set(step.search)) == ("XGBoost-tuned", {"n_trees", "max_depth", "learning_rate"})
     assert "search" not in step.parameters
+    choices = {**config.hydra.runtime.choices, "classifier": "TabPFN"}
+    with pytest.raises(RegistryError, match="classifier=TabPFN cannot be tuned: it has no search space"):
+        read_combination(config, choices=choices)
     config.tune.n_trials = "many"
     with pytest.raises(RegistryError, match=r"tune.n_trials is 'many'; expected a whole number"):
         read_combination(config, choices=config.hydra.runtime.choices)
@@ -78,7 +81,8 @@ def test_what_is_typed_about_tuning_goes_before_the_profile():
 def test_tuned_and_untuned_combinations_stand_side_by_side(tmp_path, empty_store):
     study = Study(tmp_path, empty_store)
     words = ("outlier=SpeedMAD", "imputation=linear", "classifier=LogisticRegression", "tune=none,optuna")
-    assert summary(study.sweep(*words))["failed"] == 0
+    weighted = "classifier.class_weight=balanced"
+    assert summary(study.sweep(*words, weighted))["failed"] == 0
     study.extract()
     rows = study.query("SELECT classifier, tuned FROM runs WHERE kind = 'combination' ORDER BY classifier")
     assert rows == [("LogisticRegression", None), ("LogisticRegression-tuned", "optuna")]
@@ -93,6 +97,7 @@ def test_tuned_and_untuned_combinations_stand_side_by_side(tmp_path, empty_store
     run("scripts/run_benchmark.py", "--db", str(study.db), "--out", str(tmp_path / "report"))
     report = (tmp_path / "report" / "benchmark_report.txt").read_text()
     assert "Logistic (tuned, optimistic)" in report and "Tuned classifiers are optimistic" in report
+    assert "class_weight=balanced makes probabilities of the rarer class too high" in " ".join(report.split())
 
 
 def summary(output: str) -> dict[str, int]:

@@ -75,6 +75,7 @@ class TabularClassifier(ClassifierMixin, BaseEstimator, ABC):
         """What whoever runs this classifier should be told once, in one sentence; '' for nothing."""
         if self.class_weight is None:
             return ""
+        self._check_class_weight()
         return (
             f"class_weight={self.class_weight} makes probabilities of the rarer class too high: calibration "
             "and Brier score suffer, AUROC does not gain (van den Goorbergh et al. 2022, JAMIA 29:1525)"
@@ -87,14 +88,17 @@ class TabularClassifier(ClassifierMixin, BaseEstimator, ABC):
         if isinstance(self.class_weight, Mapping):
             own = np.array([self.class_weight[label] for label in classes.tolist()], dtype=np.float64)
             return counts * own[positive]
-        if self.class_weight != "balanced":
-            raise ValueError(
-                f"class_weight is {self.class_weight!r}; expected null, balanced or a weight for each label"
-            )
+        self._check_class_weight()
         cases = counts @ positive
         total = counts.sum(axis=1)
         of_class = total / (2 * np.array([total - cases, cases]))  # (2, b)
         return counts * of_class.T[:, positive]
+
+    def _check_class_weight(self) -> None:
+        if self.class_weight != "balanced" and not isinstance(self.class_weight, Mapping):
+            raise ValueError(
+                f"class_weight is {self.class_weight!r}; expected null, balanced or a weight for each label"
+            )
 
     @property
     def feature_importances_(self) -> np.ndarray:

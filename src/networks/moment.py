@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import T5Config
@@ -154,13 +155,19 @@ def load_moment(folder: Path) -> Moment:
 
     Raises
     ------
-    RuntimeError
-        If a parameter of the network is not in the file, has another shape, or the file has others.
+    ValueError
+        If the files are damaged or not those of this network: a parameter is missing, or has another shape.
     """
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    with torch.random.fork_rng(devices=[]):  # every weight is drawn first, and then replaced
-        network = Moment(config)
-    network.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        with torch.random.fork_rng(devices=[]):  # every weight is drawn first, and then replaced
+            network = Moment(config)
+        network.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ValueError(
+            f"the weights {folder.name} cannot be read ({type(error).__name__}: {str(error)[:200]}); remove "
+            f"their folder and get them anew: python scripts/fetch_weights.py {folder.name}"
+        ) from error
     return network.eval()
 
 

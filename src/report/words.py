@@ -82,14 +82,21 @@ def cautions(benchmark: Benchmark) -> list[str]:
     if benchmark.table["uses_truth"].any():
         lines.append(f"Rank with {TRUTH_MARK}: uses the ground truth; cannot be had in practice.")
     if benchmark.question.stage == "classification":
-        if benchmark.table["tuned"].notna().any():
-            lines.append(_ABOUT_TUNED)
-        if (own := benchmark.table["unpublished_weights"].dropna()).any():
-            lines.append(f"Not the published weights: {'; '.join(sorted(set(own)))}.")
+        lines += _about_runs(benchmark)
         lines += [*_about_choice(benchmark), *_ABOUT_RANKS]
     if any(name.endswith("(median)") for name in _columns(benchmark, benchmark.metrics).values()):
         lines.append(_ABOUT_MEDIANS)
     return lines
+
+
+def _about_runs(benchmark: Benchmark) -> list[str]:
+    """What single runs say of themselves."""
+    table = benchmark.table
+    lines = [_ABOUT_TUNED] if table["tuned"].notna().any() else []
+    caveats = table.dropna(subset="caveat")[["classifier", "caveat"]].drop_duplicates()
+    lines += [f"{row.classifier}: {row.caveat}." for row in caveats.itertuples()]
+    weights = sorted(set(table["unpublished_weights"].dropna()))
+    return lines + [f"Not the published weights: {'; '.join(weights)}." for _ in weights[:1]]
 
 
 def _about_choice(benchmark: Benchmark) -> list[str]:

@@ -113,6 +113,7 @@ CREATE TABLE runs (
     featurization_run_id VARCHAR,
     code_commit VARCHAR,
     tuned VARCHAR,
+    caveat VARCHAR,
     unpublished_weights VARCHAR
 );
 COMMENT ON TABLE runs IS 'Every run whose results are in this database. One row per finished run. Key: run_id.';
@@ -136,6 +137,7 @@ COMMENT ON COLUMN runs.imputation_run_id IS 'Run of the imputation stage it used
 COMMENT ON COLUMN runs.featurization_run_id IS 'Run of the feature stage it used; NULL where unlinked.';
 COMMENT ON COLUMN runs.code_commit IS 'Commit of the code that made the run; NULL where unknown.';
 COMMENT ON COLUMN runs.tuned IS 'What chose the hyper-parameters, once, on all labelled subjects: the numbers of the run are optimistic. NULL where they are those of the config. Such a classifier has a name of its own.';
+COMMENT ON COLUMN runs.caveat IS 'What the options of its classifier do to the numbers, in one sentence; NULL where there is nothing to say.';
 COMMENT ON COLUMN runs.unpublished_weights IS 'Pretrained weights the run used that are not the published ones, with the first half of their hashes; NULL where all are, or none were used.';
 
 CREATE TABLE excluded_runs (

@@ -10,6 +10,7 @@ from src.networks.weights import (
     find_weights,
     load_weights,
     place_of,
+    unpublished_files,
     weights_folder,
     weights_identity,
 )
@@ -60,9 +61,10 @@ def test_an_unknown_name_is_answered_with_the_known_ones(folder):
 def test_the_identity_is_that_of_the_files_that_are_there(folder):
     published = {file: facts.sha256 for file, facts in find_weights(SMALL).files.items()}
     assert weights_identity(SMALL) == published
+    assert unpublished_files(SMALL) == unpublished_files("MOMENT") == {}
     put(folder, SMALL, b"mine")
     mine = hashlib.sha256(b"mine").hexdigest()
-    assert weights_identity(SMALL) == dict.fromkeys(published, mine)
+    assert weights_identity(SMALL) == unpublished_files(SMALL) == dict.fromkeys(published, mine)
     assert weights_identity("MOMENT") == {}
 
 
