@@ -42,6 +42,7 @@ class CohortCard:
     source: str
     unit: str
     subjects: pd.DataFrame
+    has_truth: bool = True
 
     @property
     def fit_on(self) -> str:
@@ -118,26 +119,27 @@ class Step:
             parameters["members"] = {name: member.build() for name, member in self.members.items()}
         return self.method(**parameters)
 
-    def of_ready_members(self) -> Step:
-        """Return an ensemble of the members that can run on this machine; any other method as it is."""
-        left_out = {name: reason for name, member in self.members.items() if (reason := member.lacks())}
+    def of_ready_members(self, has_truth: bool) -> Step:
+        """Return an ensemble of the members that can run here, on such a cohort; other methods as they are."""
+        lacking = {name: member.lacks(has_truth) for name, member in self.members.items()}
+        left_out = {name: reason for name, reason in lacking.items() if reason}
         if not left_out:
             return self
         kept = {name: member for name, member in self.members.items() if name not in left_out}
         return replace(self, members=kept, left_out=left_out)
 
-    def lacks(self) -> str:
-        """Say what the method lacks on this machine; nothing where it can run or has another fault."""
+    def lacks(self, has_truth: bool) -> str:
+        """Say what the method lacks; nothing where it can run or has another fault."""
         try:
-            self.check_ready()
+            self.check_ready(has_truth)
         except NotReady as reason:
             return str(reason)
         except Exception:  # noqa: BLE001 - it comes again where a failure is recorded: when the method is run
             return ""
         return ""
 
-    def check_ready(self) -> None:
-        """Raise `NotReady` where the method lacks a package or weights, or an ensemble members."""
+    def check_ready(self, has_truth: bool) -> None:
+        """Raise `NotReady` where the method lacks a package, weights or the truth, or an ensemble members."""
         if self.is_ensemble and len(self.members) < MIN_MEMBERS:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in self.left_out.items())
             raise NotReady(
@@ -147,8 +149,13 @@ class Step:
         check = getattr(self.build(), "check_ready", None)
         if check is not None:
             check()
+        if getattr(self.method, "needs_truth", False) and not has_truth:
+            raise NotReady(
+                f"{self.stage}={self.name} needs the artefact mask and the clean signal, which this cohort does "
+                f"not have; choose another {self.stage} method"
+            )
         for member in self.members.values():
-            member.check_ready()
+            member.check_ready(has_truth)
 
     def key(self, *inputs: str) -> str:
         """Hash of the method, its parameters, source, weights and members, and of what goes into it."""

@@ -26,7 +26,7 @@ def look_ahead(combination: Combination) -> dict[str, Any]:
     if find_finished(combination, open_tracking(combination)) is not None:
         return status | {"state": "reusable", "seconds": 0.0}
     for needed in combination.steps.values():
-        if reason := needed.lacks():
+        if reason := needed.lacks(combination.cohort.has_truth):
             return status | {"state": "not ready", "seconds": 0.0, "error": reason}
     labels = combination.cohort.subjects["label"].dropna().to_numpy(dtype=int)
     step = combination.steps["classifier"]

@@ -148,7 +148,7 @@ class Pipeline:
             log.warning("these weights are not the published ones: %s", own)
         for stage, step in self.combination.steps.items():
             try:
-                step.check_ready()
+                step.check_ready(self.combination.cohort.has_truth)
             except Exception:
                 self.report(("stage", stage, step.name))
                 raise
@@ -571,6 +571,8 @@ def _with_members(
         outcome.write(folder)
         stage_files.write_rows(folder / stage_files.MEMBERS, rows)
 
+    for name, reason in step.left_out.items():
+        log.warning("%s=%s runs without %s: %s", step.stage, step.name, name, reason)
     lists = {status: [r["member"] for r in rows if r["status"] == status] for status in ("used", "left out")}
     tags = {"members": ", ".join(lists["used"]), "members_left_out": ", ".join(lists["left out"])}
     duration = time.time() - started + sum(run.metrics["duration_s"] for run in runs.values())

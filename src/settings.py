@@ -58,7 +58,9 @@ def read_combination(
     for stage in FACTORS:
         load_registry().method(stage, choices[stage])
     tuning = _tuning(config, words)
-    steps = _needed({stage: _step(config, stage, choices[stage], words) for stage in FACTORS})
+    chosen = {stage: _step(config, stage, choices[stage], words) for stage in FACTORS}
+    cohort = cohort_card(config.data)
+    steps = _needed(chosen, cohort.has_truth)
     if tuning is not None:  # a classifier of its own: a tuned run and another one are two cells
         classifier = steps["classifier"]
         steps["classifier"] = replace(classifier, name=tuned_name(classifier.name))
@@ -66,7 +68,7 @@ def read_combination(
     return Combination(
         kind="baseline" if _sees_ages(steps["features"]) else "combination",
         steps=steps,
-        cohort=cohort_card(config.data),
+        cohort=cohort,
         n_iterations=config.evaluation.n_iterations,
         seed=config.evaluation.seed,
         n_jobs=config.evaluation.n_jobs,
@@ -147,7 +149,7 @@ def baselines_of(config: DictConfig, combination: Combination, first: Sequence[s
         own = {"outlier": wanted.outlier, "imputation": wanted.imputation}
         own |= {"features": name, "classifier": wanted.classifier}
         chosen = tuple((stage, method) for stage, method in own.items() if method is not None)
-        steps, text = _baseline_steps(chosen, tuple(first), config.profile)
+        steps, text = _baseline_steps(chosen, tuple(first), config.profile, combination.cohort.has_truth)
         text = OmegaConf.to_yaml(rest, resolve=True) + text
         baselines.append(replace(combination, kind="baseline", steps=steps, config=text, tuning=None))
     return baselines
@@ -155,7 +157,7 @@ def baselines_of(config: DictConfig, combination: Combination, first: Sequence[s
 
 @cache
 def _baseline_steps(
-    chosen: tuple[tuple[str, str], ...], first: tuple[str, ...], profile: str
+    chosen: tuple[tuple[str, str], ...], first: tuple[str, ...], profile: str, has_truth: bool
 ) -> tuple[dict[str, Step], str]:
     """Return the steps of a combination's overrides with some methods chosen anew, and their configs."""
     stages = {stage for stage, _ in chosen}
@@ -165,14 +167,15 @@ def _baseline_steps(
     words = [*kept, *(f"{stage}={name}" for stage, name in chosen), f"profile={profile}"]
     config = compose(config_name="train", overrides=words, return_hydra_config=True)
     choices = config.hydra.runtime.choices
-    steps = _needed({stage: _step(config, stage, choices[stage], kept) for stage in FACTORS})
+    steps = _needed({stage: _step(config, stage, choices[stage], kept) for stage in FACTORS}, has_truth)
     return steps, OmegaConf.to_yaml(OmegaConf.masked_copy(config, list(steps)), resolve=True)
 
 
-def _needed(steps: Mapping[str, Step]) -> dict[str, Step]:
-    """Leave out the stages whose result the features are not made from."""
+def _needed(steps: Mapping[str, Step], has_truth: bool) -> dict[str, Step]:
+    """Leave out the stages whose result the features are not made from, and members that cannot run."""
     signal = getattr(steps["features"].method, "needs_signal", True)
-    return {stage: steps[stage] for stage in FACTORS if signal or stage in ("features", "classifier")}
+    stages = [stage for stage in FACTORS if signal or stage in ("features", "classifier")]
+    return {stage: steps[stage].of_ready_members(has_truth) for stage in stages}
 
 
 def _sees_ages(features: Step) -> bool:
@@ -214,14 +217,16 @@ def _read_card(path: Path, modified: int, size: int) -> CohortCard:
     cohort, lookup = read_cohort(path)
     if cohort.source != "synthetic":
         save_lookup(lookup, PRIVATE / cohort.content_hash)
-    return CohortCard(path, cohort.content_hash, cohort.source, cohort.unit, cohort.subjects)
+    return CohortCard(
+        path, cohort.content_hash, cohort.source, cohort.unit, cohort.subjects, cohort.has_truth
+    )
 
 
 def _step(config: DictConfig, stage: str, name: str, words: Iterable[str] = ()) -> Step:
     settings = OmegaConf.to_container(config[stage], resolve=True)
     assert isinstance(settings, dict)
     named = {str(key): value for key, value in settings.items()}
-    return Step.from_config(stage, name, named, config.profile, _typed(stage, words)).of_ready_members()
+    return Step.from_config(stage, name, named, config.profile, _typed(stage, words))
 
 
 def explain_unknown_keys(arguments: list[str]) -> None:

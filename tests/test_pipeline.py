@@ -39,7 +39,9 @@ def forget_calls():
 
 def card_of(path: Path) -> CohortCard:
     cohort, _ = read_cohort(path)
-    return CohortCard(path, cohort.content_hash, cohort.source, cohort.unit, cohort.subjects)
+    return CohortCard(
+        path, cohort.content_hash, cohort.source, cohort.unit, cohort.subjects, cohort.has_truth
+    )
 
 
 def step(stage: str, target: str, **parameters) -> Step:

@@ -12,8 +12,9 @@ from scipy.ndimage import binary_dilation
 from src.imputation.curves import check_length, meet_observed, typical_size
 from src.imputation.imputed import Imputed, complete, mean_curve, observed_only, spread
 from src.networks.blocks import at_samples, block_means
-from src.networks.pypots import Gaps
+from src.networks.pypots import PACKAGES, Gaps
 from src.networks.training import Loss, Machine, Training, train
+from src.requirements import need_packages
 
 _HIDDEN_SHARE = 0.5  # blocks with this share of samples missing or more, and their neighbours, are not shown
 
@@ -79,6 +80,10 @@ class CoarseImputer(ABC):
         self.n_jobs = n_jobs
         self.device = device
         self.verbose = verbose
+
+    def check_ready(self) -> None:
+        """Raise NotReady if a package is missing."""
+        need_packages(type(self).__name__, "deep", PACKAGES)
 
     @abstractmethod
     def _network(self, n_steps: int) -> Any:

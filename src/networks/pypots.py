@@ -16,6 +16,8 @@ import numpy as np
 
 from src.networks.training import Loss, Machine, batches, device_of, on_device
 
+PACKAGES = ("torch", "pypots")
+
 
 @dataclass(frozen=True)
 class Gaps:

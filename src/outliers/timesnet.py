@@ -9,10 +9,11 @@ import numpy as np
 
 from src.cohort.cohort import Cohort
 from src.networks.blocks import at_samples, block_means
-from src.networks.pypots import Gaps, build_timesnet, correction_loss, reconstruct
+from src.networks.pypots import PACKAGES, Gaps, build_timesnet, correction_loss, reconstruct
 from src.networks.training import Machine, Training, train
 from src.outliers.signals import Traces, read_traces, surroundings
 from src.outliers.thresholds import best_threshold
+from src.requirements import need_packages
 
 
 class TimesNet:
@@ -92,6 +93,10 @@ class TimesNet:
         self.gaps = Gaps(gap_share, (shortest, longest))
         self.max_fpr = max_fpr
         self.machine = Machine(n_jobs, device, verbose)
+
+    def check_ready(self) -> None:
+        """Raise NotReady if a package is missing."""
+        need_packages("TimesNet-gt", "deep", PACKAGES)
 
     def fit(self, cohort: Cohort) -> TimesNet:
         """Train the network and set the threshold on `cohort`'s recordings and their truth.

@@ -71,7 +71,7 @@ def full(tmp_path_factory):
     write_json(store.folders["imputation"], "members.json", [MEMBERS[0] | {"quality": None}])
     store.sweep([CAT, XGB, LOG])
     store.combination(CAT, 1, tags=links)
-    store.combination(XGB, 1, tags=links | {"tuned": "optuna"})
+    store.combination(XGB, 1, tags=links | {"tuned": "optuna", "caveat": "a", "unpublished_weights": "b"})
     store.failed(LOG)
     store.combination(AGE, 2, kind="baseline", tags={"featurization_run_id": "none"})
     no_ages = {"kind": "baseline", "cohort_hash": COHORT_HASH, "reason": "no ages"}
