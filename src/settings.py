@@ -58,8 +58,8 @@ def read_combination(
     for stage in FACTORS:
         load_registry().method(stage, choices[stage])
     tuning = _tuning(config, words)
-    if tuning is not None:  # a classifier of its own: a tuned run and another one are two cells
-        load_registry().method("classifier", tuned_name(choices["classifier"]))
+    if tuning is not None:
+        _check_tunable(config, choices["classifier"])
     steps = _needed({stage: _step(config, stage, choices[stage], words) for stage in FACTORS})
     if tuning is not None:
         classifier = steps["classifier"]
@@ -84,6 +84,16 @@ def read_combination(
 def tuned_name(classifier: str) -> str:
     """Return the name under which a classifier goes whose parameters were searched for."""
     return f"{classifier}-tuned"
+
+
+def _check_tunable(config: DictConfig, classifier: str) -> None:
+    """Refuse a classifier that cannot be tuned, or has no name for it: a tuned run is a cell of its own."""
+    if not config.classifier.get("search"):
+        raise RegistryError(
+            f"tune=optuna: classifier={classifier} has no search space; run it with tune=none, or add a "
+            f"space under the key search of configs/classifier/{classifier}.yaml"
+        )
+    load_registry().method("classifier", tuned_name(classifier))
 
 
 def _tuning(config: DictConfig, words: Iterable[str] = ()) -> Tuning | None:

@@ -75,6 +75,16 @@ def test_what_is_typed_about_tuning_goes_before_the_profile():
         read_combination(config, choices=config.hydra.runtime.choices)
 
 
+def test_a_classifier_without_a_search_space_is_not_tuned():
+    register_resolvers()
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        config = compose("train", ["tune=optuna", "classifier=TabPFN"], return_hydra_config=True)
+    with pytest.raises(
+        RegistryError, match="tune=optuna: classifier=TabPFN has no search space; run it with"
+    ):
+        read_combination(config, choices=config.hydra.runtime.choices)
+
+
 def test_tuned_and_untuned_combinations_stand_side_by_side(tmp_path, empty_store):
     study = Study(tmp_path, empty_store)
     words = ("outlier=SpeedMAD", "imputation=linear", "classifier=LogisticRegression", "tune=none,optuna")
