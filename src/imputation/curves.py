@@ -53,7 +53,8 @@ def fillable(
     observed = observed_only(pupil, missing)
     if observed.shape[1] != len(curve):
         raise ValueError(f"recordings have {observed.shape[1]} samples; {name} was fitted on {len(curve)}")
-    return observed, np.tile(curve, (len(observed), 1)), missing.any(axis=1) & ~missing.all(axis=1)
+    rows: np.ndarray = missing.any(axis=1) & ~missing.all(axis=1)
+    return observed, np.tile(curve, (len(observed), 1)), rows
 
 
 def gaps(missing: np.ndarray) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:

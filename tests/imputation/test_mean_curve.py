@@ -30,7 +30,7 @@ def test_a_gap_gets_the_curve_at_the_recording_s_own_level():
 
 
 def test_the_curve_meets_what_is_observed_at_both_edges():
-    # Median 3; no misfit at sample 9, the middle of the five before the gap, and 1 at sample 18, that after it.
+    # Median 3; no misfit at sample 9, amid the five before the gap, and 1 at sample 18, amid those after.
     shift = np.array([3, 4, 5, 6]) / 9
     np.testing.assert_allclose(filled(recording(3.0, 4.0))[0, DIP], np.add([2.4, 1.8, 1.8, 2.4], shift))
 

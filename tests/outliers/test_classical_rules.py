@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scores import f1
 import yaml
+from scores import f1
 
 from src.cohort.cohort import ARTEFACT_TYPES
 from src.cohort.synthetic import generate
