@@ -53,7 +53,7 @@ def fillable(
     observed = observed_only(pupil, missing)
     if observed.shape[1] != len(curve):
         raise ValueError(f"recordings have {observed.shape[1]} samples; {name} was fitted on {len(curve)}")
-    rows: np.ndarray = missing.any(axis=1) & ~missing.all(axis=1)
+    rows = np.asarray(missing.any(axis=1) & ~missing.all(axis=1))
     return observed, np.tile(curve, (len(observed), 1)), rows
 
 
