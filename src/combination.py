@@ -16,12 +16,12 @@ from typing import Any
 import pandas as pd
 
 from src.evaluation.tuning import Tuning
-from src.networks.weights import weights_identity
+from src.networks.weights import unpublished_files, weights_identity
 from src.registry import FACTORS
 from src.requirements import NotReady
 
 NOT_IN_KEY = frozenset({"n_jobs", "device", "verbose"})
-"""Parameters that are no part of what a method is; they may change a result's last digits and no more."""
+"""Parameters not of what a method is but of where it runs; the tag `accelerator` says where it ran."""
 
 WEIGHTS = "checkpoint"
 """Parameter that names pretrained weights, in every method that has some."""
@@ -93,6 +93,12 @@ class Step:
             members[member] = cls.from_config(stage, member, settings, profile, below)
         search = {key: space for key, space in parameters.pop("search", {}).items() if key not in by_hand}
         return cls(stage, name, parameters.pop("_target_"), parameters, members, search=search)
+
+    @property
+    def checkpoints(self) -> set[str]:
+        """Names of the pretrained weights that the method and its members use."""
+        own = {str(self.parameters[WEIGHTS])} if WEIGHTS in self.parameters else set()
+        return own.union(*(member.checkpoints for member in self.members.values()))
 
     @property
     def is_ensemble(self) -> bool:
@@ -183,6 +189,13 @@ class Combination:
         return {f: self.steps[s].name if s in self.steps else "none" for s, f in FACTORS.items()}
 
     @property
+    def unpublished_weights(self) -> str:
+        """Pretrained weights it uses that are not the published ones, with their hashes; empty if none."""
+        names = sorted(set().union(*(step.checkpoints for step in self.steps.values())))
+        files = [(name, *found) for name in names for found in unpublished_files(name).items()]
+        return ", ".join(f"{name} {file} {digest[:16]}" for name, file, digest in files)
+
+    @property
     def run_name(self) -> str:
         """A name for people; nothing ever parses it."""
         return "__".join(self.factors.values())
@@ -221,8 +234,8 @@ def source_digest(module: str) -> str:
 
 
 def sources_of(module: str) -> dict[str, str]:
-    """Return the source of a module and of all it imports from its own room and from `src.networks`."""
-    rooms = f"{module.rpartition('.')[0]}.", "src.networks."
+    """Return the source of a module and of all it imports from its own room, networks and evaluation."""
+    rooms = f"{module.rpartition('.')[0]}.", "src.networks.", "src.evaluation."
     sources: dict[str, str] = {}
     todo = [module]
     while todo:

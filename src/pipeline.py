@@ -22,7 +22,7 @@ from src.cohort import ARTEFACT_TYPES, Cohort
 from src.combination import Combination, Step
 from src.evaluation.tuning import Tuned
 from src.networks.checkpoints import keep_in
-from src.provenance import code_commit, package_versions
+from src.provenance import accelerator, code_commit, package_versions
 from src.registry import FACTORS, load_registry
 from src.tracking import Record, StoredRun, Tracking
 
@@ -144,6 +144,8 @@ class Pipeline:
 
     def _check_ready(self) -> None:
         """Fail now, and not after hours, where a method lacks a package or its weights."""
+        if own := self.combination.unpublished_weights:
+            log.warning("these weights are not the published ones: %s", own)
         for stage, step in self.combination.steps.items():
             try:
                 step.check_ready()
@@ -541,7 +543,8 @@ def _record(combination: Combination, stage: str, outcome: Outcome, started: flo
     }
     metrics = {"duration_s": time.time() - started} | dict(outcome.metrics)
     metrics = {key: value for key, value in metrics.items() if np.isfinite(value)}
-    tags |= dict(outcome.tags)
+    tags |= {"unpublished_weights": own} if (own := combination.unpublished_weights) else {}
+    tags |= {"accelerator": accelerator()} | dict(outcome.tags)
     return Record(_experiment(stage), name, params, tags, metrics, outcome.write, started, status)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import re
 import subprocess
+import sys
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -29,6 +30,12 @@ def code_commit() -> str:
     if head is None:
         return "unknown"
     return head + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")
+
+
+def accelerator() -> str:
+    """Return what networks of this process run on where they may choose: 'cpu', or the name of a GPU."""
+    torch = sys.modules.get("torch")  # a run without a network has not loaded it
+    return torch.cuda.get_device_name() if torch and torch.cuda.is_available() else "cpu"
 
 
 def _git(*arguments: str) -> str | None:

@@ -66,14 +66,15 @@ def build_network(name: str, seed: int, **settings: Any) -> Any:
     settings
         What the class takes.
     """
-    # The import prints a banner to a stdout that must have an encoding.
-    with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO(), encoding="utf-8")):
-        import torch
-        from pypots import imputation
-
     disabled = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # it warns that it will not save files, which is what is wanted
+    # It tells of its configuration file, and warns that it will not save files, which is what is wanted.
+    logging.disable(logging.WARNING)
     try:
+        # The import prints a banner to a stdout that must have an encoding.
+        with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO(), encoding="utf-8")):
+            import torch
+            from pypots import imputation
+
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="enable_nested_tensor is True")  # speed only
             torch.manual_seed(seed)

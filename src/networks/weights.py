@@ -138,6 +138,13 @@ def weights_identity(name: str) -> dict[str, str]:
     }
 
 
+def unpublished_files(name: str) -> dict[str, str]:
+    """Return the SHA-256 of each file on this machine that is not the published one of that name."""
+    known = load_weights().get(name)
+    files = weights_identity(name).items()
+    return {file: digest for file, digest in files if known and digest != known.files[file].sha256}
+
+
 @cache
 def _digest(path: Path, _modified: int) -> str:
     return digest_of(path)

@@ -284,7 +284,7 @@ def _metrics_present(registry: Registry, table: pd.DataFrame, question: Question
 
 _ESTIMATES = """
 SELECT r.run_id, r.featurization, r.outlier_method, r.imputation_method, r.classifier, r.n_unusable, r.fit_on,
-       r.tuned, r.duration_s, false AS reference,
+       r.tuned, r.unpublished_weights, r.duration_s, false AS reference,
        coalesce('ground truth' IN (o.category, i.category), false) AS uses_truth,
        m.metric, m.estimate AS value, m.estimate_median AS median,
        m.sampling_lo AS lo, m.sampling_hi AS hi, m.refit_lo, m.refit_hi
@@ -303,6 +303,7 @@ _FIXED = [
     "n_unusable",
     "fit_on",
     "tuned",
+    "unpublished_weights",
 ]
 _NO_BASELINE = """
 SELECT run_id, featurization, outlier_method, imputation_method, classifier, reason

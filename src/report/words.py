@@ -84,6 +84,8 @@ def cautions(benchmark: Benchmark) -> list[str]:
     if benchmark.question.stage == "classification":
         if benchmark.table["tuned"].notna().any():
             lines.append(_ABOUT_TUNED)
+        if (own := benchmark.table["unpublished_weights"].dropna()).any():
+            lines.append(f"Not the published weights: {'; '.join(sorted(set(own)))}.")
         lines += [*_about_choice(benchmark), *_ABOUT_RANKS]
     if any(name.endswith("(median)") for name in _columns(benchmark, benchmark.metrics).values()):
         lines.append(_ABOUT_MEDIANS)

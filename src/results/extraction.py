@@ -332,6 +332,7 @@ def _run_row(included: Included, stages: StageFacts) -> dict[str, Any]:
         **links,
         "code_commit": included.fact("code_commit"),
         "tuned": run.tags.get("tuned"),
+        "unpublished_weights": run.tags.get("unpublished_weights"),
     }
 
 

@@ -112,7 +112,8 @@ CREATE TABLE runs (
     imputation_run_id VARCHAR,
     featurization_run_id VARCHAR,
     code_commit VARCHAR,
-    tuned VARCHAR
+    tuned VARCHAR,
+    unpublished_weights VARCHAR
 );
 COMMENT ON TABLE runs IS 'Every run whose results are in this database. One row per finished run. Key: run_id.';
 COMMENT ON COLUMN runs.run_id IS 'Identifier of the run in the tracking store.';
@@ -135,6 +136,7 @@ COMMENT ON COLUMN runs.imputation_run_id IS 'Run of the imputation stage it used
 COMMENT ON COLUMN runs.featurization_run_id IS 'Run of the feature stage it used; NULL where unlinked.';
 COMMENT ON COLUMN runs.code_commit IS 'Commit of the code that made the run; NULL where unknown.';
 COMMENT ON COLUMN runs.tuned IS 'What chose the hyper-parameters, once, on all labelled subjects: the numbers of the run are optimistic. NULL where they are those of the config. Such a classifier has a name of its own.';
+COMMENT ON COLUMN runs.unpublished_weights IS 'Pretrained weights the run used that are not the published ones, with the first half of their hashes; NULL where all are, or none were used.';
 
 CREATE TABLE excluded_runs (
     run_id VARCHAR NOT NULL,
