@@ -120,7 +120,7 @@ class Step:
         return self.method(**parameters)
 
     def of_ready_members(self, has_truth: bool) -> Step:
-        """Return an ensemble of the members that can run here, on such a cohort; other methods as they are."""
+        """Return an ensemble of the members that can run on such a cohort here; other methods as they are."""
         lacking = {name: member.lacks(has_truth) for name, member in self.members.items()}
         left_out = {name: reason for name, reason in lacking.items() if reason}
         if not left_out:
@@ -151,8 +151,8 @@ class Step:
             check()
         if getattr(self.method, "needs_truth", False) and not has_truth:
             raise NotReady(
-                f"{self.stage}={self.name} needs the artefact mask and the clean signal, which this cohort does "
-                f"not have; choose another {self.stage} method"
+                f"{self.stage}={self.name} needs the artefact mask and the clean signal, which this cohort does"
+                f" not have; choose another {self.stage} method"
             )
         for member in self.members.values():
             member.check_ready(has_truth)

@@ -9,9 +9,10 @@ from typing import Any, Self
 import numpy as np
 from scipy.ndimage import binary_dilation
 
-from src.imputation.curves import check_length, meet_observed, typical_size
+from src.imputation.curves import fillable, level_curve, meet_observed
 from src.imputation.imputed import Imputed, complete, mean_curve, observed_only, spread
 from src.networks.blocks import at_samples, block_means
+from src.networks.level import typical_size
 from src.networks.pypots import PACKAGES, Gaps
 from src.networks.training import Loss, Machine, Training, train
 from src.requirements import need_packages
@@ -106,12 +107,10 @@ class CoarseImputer(ABC):
         observed = observed_only(pupil, missing)
         self.curve_ = mean_curve(observed, missing)
         self.spread_ = spread(observed, missing, self.curve_)
-        usable = ~missing.all(axis=1)
-        observed, missing = observed[usable], missing[usable]
-        typical = typical_size(observed)
-        self.level_curve_ = mean_curve(observed / typical, missing)
+        self.level_curve_ = level_curve(observed, missing)
         self.scale_ = 1.0
-        values, known = self._blocks(observed, typical)
+        usable = observed[~missing.all(axis=1)]
+        values, known = self._blocks(usable, typical_size(usable))
         self.scale_ = max(float(values[known].std()), 1e-6)
         self.network_ = self._network(values.shape[1])
         how = Training(
@@ -136,11 +135,8 @@ class CoarseImputer(ABC):
         FloatingPointError
             If the network returns values that are not finite.
         """
-        observed = observed_only(pupil, missing)
-        check_length(observed, self.curve_, type(self).__name__)
-        values = np.tile(self.curve_, (len(observed), 1))
+        observed, values, rows = fillable(pupil, missing, self.curve_, type(self).__name__)
         sd = np.full(values.shape, self.spread_)
-        rows = missing.any(axis=1) & ~missing.all(axis=1)
         if rows.any():
             gaps = observed[rows], missing[rows]
             curves = np.stack([meet_observed(curve, *gaps) for curve in self._network_curves(gaps[0])])

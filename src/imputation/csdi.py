@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from src.imputation.coarse import CoarseImputer
-from src.imputation.curves import gaps, kriging_variance, typical_size, variogram
+from src.imputation.curves import gaps, kriging_variance, straight_line, variogram
 from src.imputation.imputed import observed_only
 from src.networks.blocks import at_samples
+from src.networks.level import typical_size
 from src.networks.pypots import Drawing, Gaps, build_network, denoising_loss, draw_curves
 from src.networks.training import Loss
 
@@ -105,8 +106,6 @@ class CSDI(CoarseImputer):
         variance = np.zeros(len(missing))
         smooth = self.variogram_ - self.variogram_[1]  # neighbours differ by noise only
         for samples, anchors in gaps(missing):
-            at = np.array([beside.mean() for beside in anchors])
-            weights = np.stack([np.interp(samples, at, row) for row in np.eye(len(at))], axis=1)
-            noise = weights**2 @ [np.pi / 2 / len(anchor) for anchor in anchors]  # of a median of so many
+            at, weights, noise = straight_line(samples, anchors)
             variance[samples] = kriging_variance(smooth, samples, at, weights) + self.variogram_[1] * noise
         return variance

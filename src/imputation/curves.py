@@ -6,29 +6,55 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from src.imputation.imputed import mean_curve, observed_only
+from src.networks.level import typical_size
+
 ANCHOR_SAMPLES = 5
 """Observed samples beside a gap whose median misfit the curve has to meet: one sample is noise."""
 
 
-def typical_size(observed: np.ndarray) -> np.ndarray:
-    """Return the median of each recording's observed samples, shape (n, 1); 1 where that is 0.
+def level_curve(observed: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    """Return the mean curve (T,) of recordings (n, T) at a common level: each is divided by its median.
 
-    `observed` (n, T) is NaN where missing, and every recording has an observed sample.
+    `observed` is NaN where `missing`; recordings with no observed sample are left out. See `mean_curve`.
     """
-    median = np.nanmedian(observed, axis=1, keepdims=True)
-    return np.where(median == 0, 1.0, median)
+    usable = ~missing.all(axis=1)
+    return mean_curve(observed[usable] / typical_size(observed[usable]), missing[usable])
 
 
-def check_length(observed: np.ndarray, curve: np.ndarray, name: str) -> None:
-    """Refuse recordings (n, T) of another length than the fitted curve (T,).
+def fillable(
+    pupil: np.ndarray, missing: np.ndarray, curve: np.ndarray, name: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what filling recordings (n, T) with curves starts from.
+
+    Parameters
+    ----------
+    pupil, missing : ndarray, shape (n, T)
+        As an imputer gets them.
+    curve : ndarray, shape (T,)
+        Mean curve of the fitted recordings.
+    name : str
+        The method, for messages.
+
+    Returns
+    -------
+    observed : ndarray, shape (n, T)
+        The signal, NaN where missing.
+    values : ndarray, shape (n, T)
+        The mean curve in every row, what a recording with no observed sample gets.
+    rows : ndarray of bool, shape (n,)
+        Recordings with something to fill and something observed.
 
     Raises
     ------
     ValueError
-        If the lengths differ; `name` says which method was fitted.
+        If the recordings have another length than the curve, or a sample is neither finite nor missing.
     """
+    observed = observed_only(pupil, missing)
     if observed.shape[1] != len(curve):
         raise ValueError(f"recordings have {observed.shape[1]} samples; {name} was fitted on {len(curve)}")
+    rows = np.asarray(missing.any(axis=1) & ~missing.all(axis=1))
+    return observed, np.tile(curve, (len(observed), 1)), rows
 
 
 def gaps(missing: np.ndarray) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
@@ -53,6 +79,30 @@ def gaps(missing: np.ndarray) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
         split = np.searchsorted(known, start)
         sides = known[max(split - ANCHOR_SAMPLES, 0) : split], known[split : split + ANCHOR_SAMPLES]
         yield np.arange(start, stop), [side for side in sides if len(side)]
+
+
+def straight_line(
+    samples: np.ndarray, anchors: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the straight line over a gap that `meet_observed` takes, as weights of its edges.
+
+    Parameters
+    ----------
+    samples, anchors
+        As `gaps` yields them.
+
+    Returns
+    -------
+    at : ndarray, shape (edges,)
+        Where the edges lie: the mean position of their anchors.
+    weights : ndarray, shape (samples, edges)
+        Share of each edge in each sample.
+    noise : ndarray, shape (samples,)
+        Variance that noise with variance 1 leaves in the line, through the medians at the edges.
+    """
+    at = np.array([beside.mean() for beside in anchors])
+    weights = np.stack([np.interp(samples, at, row) for row in np.eye(len(at))], axis=1)
+    return at, weights, weights**2 @ [np.pi / 2 / len(anchor) for anchor in anchors]
 
 
 def meet_observed(curve: np.ndarray, observed: np.ndarray, missing: np.ndarray) -> np.ndarray:

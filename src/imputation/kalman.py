@@ -9,8 +9,9 @@ import numpy as np
 from scipy.optimize import minimize
 from statsmodels.tsa.statespace.kalman_smoother import KalmanSmoother
 
-from src.imputation.curves import check_length, typical_size
+from src.imputation.curves import fillable, level_curve
 from src.imputation.imputed import Imputed, complete, mean_curve, observed_only, spread
+from src.networks.level import typical_size
 
 _START = (0.5, 1.0, 100.0, 10.0)  # a pupil at 30 Hz, roughly
 _BOUNDS = ((1e-4, 10.0), (1e-4, 10.0), (0.1, 1e5), (0.1, 1e5))
@@ -138,9 +139,8 @@ class Kalman:
         self.curve_ = mean_curve(observed, missing)
         self.spread_ = spread(observed, missing, self.curve_)
         usable = ~missing.all(axis=1)
-        relative = observed[usable] / typical_size(observed[usable])
-        self.level_curve_ = mean_curve(relative, missing[usable])
-        deviation = relative - self.level_curve_
+        self.level_curve_ = level_curve(observed, missing)
+        deviation = observed[usable] / typical_size(observed[usable]) - self.level_curve_
         self.scale_ = max(float(np.nanstd(deviation)), 1e-6)
         rows = np.random.default_rng(self.seed).permutation(len(deviation))[: self.n_reference]
         self.dynamics_ = fit_dynamics(deviation[rows] / self.scale_)
@@ -154,11 +154,9 @@ class Kalman:
         ValueError
             If the recordings have another length than the fitted ones.
         """
-        observed = observed_only(pupil, missing)
-        check_length(observed, self.curve_, "Kalman")
-        values = np.tile(self.curve_, (len(observed), 1))
+        observed, values, rows = fillable(pupil, missing, self.curve_, "Kalman")
         sd = np.full(values.shape, self.spread_)
-        for row in np.flatnonzero(missing.any(axis=1) & ~missing.all(axis=1)):
+        for row in np.flatnonzero(rows):
             typical = typical_size(observed[row, None])[0]
             deviation, deviation_sd = self._smooth(
                 (observed[row] / typical - self.level_curve_) / self.scale_

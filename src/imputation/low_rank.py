@@ -6,9 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from src.imputation.curves import check_length, gaps, kriging_variance, meet_observed, typical_size, variogram
+from src.imputation.curves import (
+    fillable,
+    gaps,
+    kriging_variance,
+    level_curve,
+    meet_observed,
+    straight_line,
+    variogram,
+)
 from src.imputation.imputed import Imputed, complete, mean_curve, observed_only, spread
 from src.networks.blocks import at_samples, block_means
+from src.networks.level import typical_size
 
 _LEAST_NOISE = 1e-9
 
@@ -132,9 +141,8 @@ class LowRank:
         self.curve_ = mean_curve(observed, missing)
         self.spread_ = spread(observed, missing, self.curve_)
         usable = ~missing.all(axis=1)
-        relative = observed[usable] / typical_size(observed[usable])
-        self.level_curve_ = mean_curve(relative, missing[usable])
-        deviation = relative - self.level_curve_
+        self.level_curve_ = level_curve(observed, missing)
+        deviation = observed[usable] / typical_size(observed[usable]) - self.level_curve_
         values, known = block_means(deviation, self.stride)
         self.scale_ = max(float(values[known].std()), 1e-6)
         self.components_ = fit_components(values / self.scale_, known, self.n_components, self.n_iterations)
@@ -150,11 +158,8 @@ class LowRank:
         ValueError
             If the recordings have another length than the fitted ones.
         """
-        observed = observed_only(pupil, missing)
-        check_length(observed, self.curve_, "LowRank")
-        values = np.tile(self.curve_, (len(observed), 1))
+        observed, values, rows = fillable(pupil, missing, self.curve_, "LowRank")
         sd = np.full(values.shape, self.spread_)
-        rows = missing.any(axis=1) & ~missing.all(axis=1)
         if rows.any():
             typical = typical_size(observed[rows])
             curves, covariance = self._curves(observed[rows] / typical - self.level_curve_)
@@ -178,11 +183,9 @@ class LowRank:
         """Return the standard deviation of one recording's shifted curve (T,); 0 where observed."""
         variance = np.zeros(len(missing))
         for samples, anchors in gaps(missing):
-            at = np.array([beside.mean() for beside in anchors])
-            weights = np.stack([np.interp(samples, at, row) for row in np.eye(len(at))], axis=1)
+            at, weights, noise = straight_line(samples, anchors)
             beside = np.stack([self.loadings_[anchor].mean(axis=0) for anchor in anchors])
             left = self.loadings_[samples] - weights @ beside
-            noise = weights**2 @ [np.pi / 2 / len(anchor) for anchor in anchors]  # of a median of so many
             variance[samples] = (
                 ((left @ covariance) * left).sum(axis=1)
                 + kriging_variance(self.variogram_ - self.variogram_[1], samples, at, weights)

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from scipy.ndimage import binary_dilation
 
-from src.imputation.curves import ANCHOR_SAMPLES, check_length, meet_observed
+from src.imputation.curves import ANCHOR_SAMPLES, fillable, meet_observed
 from src.imputation.imputed import Imputed, complete, mean_curve, observed_only
 from src.networks.moment_recordings import Reader, Tuning
 from src.networks.pypots import Gaps
@@ -73,10 +73,7 @@ class MomentZeroShot:
         FloatingPointError
             If the network returns values that are not finite.
         """
-        observed = observed_only(pupil, missing)
-        check_length(observed, self.curve_, self.name)
-        values = np.tile(self.curve_, (len(observed), 1))
-        rows = missing.any(axis=1) & ~missing.all(axis=1)
+        observed, values, rows = fillable(pupil, missing, self.curve_, self.name)
         if rows.any():
             curve = self.reader.curves(self.network_, _away_from_gaps(observed[rows]))
             values[rows] = meet_observed(curve, observed[rows], missing[rows])

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from src.networks.blocks import at_samples, block_means
+from src.networks.level import typical_size
 from src.networks.pypots import Gaps, draw_gaps
 from src.networks.training import Loss, Machine, Training, device_of, on_device, train
 from src.networks.weights import weights_folder
@@ -110,7 +111,7 @@ class Reader:
         FloatingPointError
             If the network returns values that are not finite.
         """
-        size = recorded_size(shown)
+        size = typical_size(shown)
         values, known = self._blocks(shown / size)
         blocks = self._over_windows(network, values, known)
         return at_samples(blocks, self.stride, shown.shape[1]) * size
@@ -128,7 +129,7 @@ class Reader:
         FloatingPointError
             If the network returns values that are not finite.
         """
-        values, _ = self._blocks(pupil / recorded_size(pupil))
+        values, _ = self._blocks(pupil / typical_size(pupil))
         starts = window_starts(values.shape[1], network.seq_len, self.overlap)
         parts = [_window(values, start, network.seq_len) for start in starts]
         inside = _window(np.ones(values.shape), 0, network.seq_len)
@@ -151,7 +152,7 @@ class Reader:
         """
         network.requires_grad_(tuning.tuned == "all")
         network.head.requires_grad_(True)
-        size = recorded_size(shown)
+        size = typical_size(shown)
         values, known = self._blocks(shown / size)
         wanted, counted = block_means(target / size, self.stride)
         shortest, longest = (max(1, round(samples / self.stride)) for samples in tuning.gaps.steps)
@@ -196,15 +197,6 @@ class Reader:
                 results.append(call(window[:, None], *masks).double().cpu().numpy())
             network.to("cpu")
         return _finite(np.concatenate(results)[:n])
-
-
-def recorded_size(shown: np.ndarray) -> np.ndarray:
-    """Return the median of what is shown of each recording, shape (n, 1); 1 where that is 0.
-
-    `shown` (n, T) is NaN where nothing is; every recording shows a sample.
-    """
-    median = np.nanmedian(shown, axis=1, keepdims=True)
-    return np.where(median == 0, 1.0, median)
 
 
 def window_starts(steps: int, length: int, overlap: float) -> np.ndarray:

@@ -8,7 +8,8 @@ from typing import Any, Self
 import numpy as np
 
 from src.cohort.cohort import Cohort
-from src.networks.moment_recordings import Reader, Tuning, recorded_size
+from src.networks.level import typical_size
+from src.networks.moment_recordings import Reader, Tuning
 from src.networks.pypots import Gaps
 from src.networks.training import Machine, Training
 from src.outliers.signals import fill_lost
@@ -99,7 +100,7 @@ class MomentZeroShot:
         rows = np.flatnonzero(np.isfinite(known).any(axis=1))
         if len(rows):
             misfit = known[rows] - self.reader.curves(self.network_, known[rows])
-            scores[rows] = np.abs(misfit / recorded_size(known[rows]))
+            scores[rows] = np.abs(misfit / typical_size(known[rows]))
         return np.where(np.isfinite(known), scores, 0.0)
 
 

@@ -4,19 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
+from methods import build
 
 from src.cohort.synthetic import generate
-from src.imputation.csdi import CSDI
 
 CONFIG = Path(__file__).parents[2] / "configs" / "imputation" / "CSDI.yaml"
-
-
-def csdi(**changes):
-    config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
-    config |= config.pop("profiles")["smoke"] | changes
-    config.pop("_target_")
-    return CSDI(**config)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +18,7 @@ def fitted():
     truth, n = cohort.truth_pupil, 48
     pupil = truth + np.random.default_rng(0).normal(0, 0.01, truth.shape)
     settings = {"stride": 40, "epochs": 12, "n_channels": 16, "n_draws": 8, "n_drawing_steps": 10}
-    method = csdi(**settings).fit(pupil[:n], np.zeros(truth[:n].shape, dtype=bool))
+    method = build(CONFIG, **settings).fit(pupil[:n], np.zeros(truth[:n].shape, dtype=bool))
     return method, pupil[n:], truth[n:]
 
 
@@ -62,4 +54,4 @@ def test_a_recording_with_nothing_observed_has_the_spread_of_the_cohort(fitted):
 
 def test_one_draw_has_no_spread():
     with pytest.raises(ValueError, match="n_draws is 1; expected at least 2"):
-        csdi(n_draws=1)
+        build(CONFIG, n_draws=1)

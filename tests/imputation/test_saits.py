@@ -4,21 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
+from methods import build
 
-from src.imputation.saits import SAITS
 from src.networks.pypots import Gaps, build_network, draw_gaps, reconstruct, saits_loss
 from src.networks.training import Machine, Training, train
 
 CONFIG = Path(__file__).parents[2] / "configs" / "imputation" / "SAITS.yaml"
 SETTINGS = {"n_layers": 1, "d_model": 16, "n_heads": 2, "d_k": 8, "d_v": 8, "d_ffn": 16}
-
-
-def saits(**changes):
-    config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
-    config |= config.pop("profiles")["smoke"] | changes
-    config.pop("_target_")
-    return SAITS(**config)
 
 
 def waves(sign, n=24, length=600):
@@ -36,7 +28,10 @@ def test_values_come_from_what_was_learned():
     gap = np.zeros((1, 600), dtype=bool)
     gap[0, 220:380] = True
     flat = np.full((1, 600), 4.0)
-    middle = [saits(stride=20).fit(train_on, none).impute(flat, gap).pupil[0, 300] for train_on in (up, down)]
+    middle = [
+        build(CONFIG, stride=20).fit(train_on, none).impute(flat, gap).pupil[0, 300]
+        for train_on in (up, down)
+    ]
     assert middle[0] > 4.3
     assert middle[1] < 3.7
 
@@ -73,7 +68,9 @@ def test_seeds_decide():
     pupil, _ = waves(+1)
     missing = np.zeros(pupil.shape, dtype=bool)
     missing[:, 250:330] = True
-    one, same, other = (saits(seed=s).fit(pupil, missing).impute(pupil, missing).pupil for s in (1, 1, 2))
+    one, same, other = (
+        build(CONFIG, seed=s).fit(pupil, missing).impute(pupil, missing).pupil for s in (1, 1, 2)
+    )
     np.testing.assert_array_equal(one, same)
     assert np.abs(one - other)[missing].max() > 0
 
@@ -87,7 +84,7 @@ def test_torch_s_own_state_is_left_alone():
     threads = torch.get_num_threads()
     pupil, missing = waves(+1, n=4)
     missing[:, 250:330] = True
-    saits().fit(pupil, missing).impute(pupil, missing)
+    build(CONFIG).fit(pupil, missing).impute(pupil, missing)
     assert torch.equal(torch.rand(3), expected)
     assert torch.get_num_threads() == threads
 
@@ -113,14 +110,14 @@ def test_a_network_that_returns_no_number_is_an_error():
 
 def test_another_length_than_fitted_is_refused():
     pupil, missing = waves(+1, n=4)
-    method = saits(epochs=1).fit(pupil, missing)
+    method = build(CONFIG, epochs=1).fit(pupil, missing)
     with pytest.raises(ValueError, match="500 samples; SAITS was fitted on 600"):
         method.impute(pupil[:, :500], missing[:, :500])
 
 
 def test_heads_must_divide_the_width():
     with pytest.raises(ValueError, match="multiple of n_heads"):
-        saits(d_model=10, n_heads=4)
+        build(CONFIG, d_model=10, n_heads=4)
 
 
 def test_hidden_gaps_have_the_share_and_lengths_asked_for():

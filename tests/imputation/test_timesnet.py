@@ -3,18 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-import yaml
-
-from src.imputation.timesnet import TimesNet
+from methods import build
 
 CONFIG = Path(__file__).parents[2] / "configs" / "imputation" / "TimesNet.yaml"
-
-
-def timesnet(**changes):
-    config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
-    config |= config.pop("profiles")["smoke"] | changes
-    config.pop("_target_")
-    return TimesNet(**config)
 
 
 def pairs(n, sign, seed):
@@ -34,7 +25,7 @@ def test_what_is_hidden_is_told_from_what_is_seen():
     gap[:, 320:520] = True
     filled = []
     for sign in (+1, -1):
-        method = timesnet(stride=20, epochs=40, d_model=16, d_ffn=16, learning_rate=0.005)
+        method = build(CONFIG, stride=20, epochs=40, d_model=16, d_ffn=16, learning_rate=0.005)
         method.fit(pairs(64, sign, seed=0)[0], none)
         filled.append(method.impute(unseen, gap).pupil[:, 420] - 4)
     assert np.corrcoef(filled[0], height)[0, 1] > 0.7

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from scores import f1
 
 from src.cohort.cohort import ARTEFACT_TYPES
 from src.cohort.synthetic import generate
@@ -31,11 +32,6 @@ def cohorts():
         for seed in SEEDS
         for load in (0.0, 1.0)
     }
-
-
-def f1(flags, truth):
-    """Agreement of two masks, 0 to 1."""
-    return 2 * (flags & truth).sum() / (flags.sum() + truth.sum())
 
 
 @every_rule

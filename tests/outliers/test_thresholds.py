@@ -3,12 +3,9 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from scores import f1
 
 from src.outliers.thresholds import best_threshold
-
-
-def f1(flags, truth):
-    return 2 * (flags & truth).sum() / max(flags.sum() + truth.sum(), 1)
 
 
 def test_a_threshold_by_hand():

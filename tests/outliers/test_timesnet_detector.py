@@ -5,23 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
+from methods import build
+from scores import f1
 
 from src.cohort.synthetic import generate
-from src.outliers.timesnet import TimesNet
 
 CONFIG = Path(__file__).parents[2] / "configs" / "outlier" / "TimesNet-gt.yaml"
-
-
-def timesnet(**changes):
-    config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
-    config |= config.pop("profiles")["smoke"] | changes
-    config.pop("_target_")
-    return TimesNet(**config)
-
-
-def f1(flags, truth):
-    return 2 * (flags & truth).sum() / max(flags.sum() + truth.sum(), 1)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +20,7 @@ def cohort():
 
 def test_it_finds_artefacts_it_has_not_seen(cohort):
     fitted, unseen = cohort.take(np.arange(28)), cohort.take(np.arange(28, 40))
-    flags = timesnet().fit(fitted.blind()).detect(unseen.blind().without_truth())
+    flags = build(CONFIG).fit(fitted.blind()).detect(unseen.blind().without_truth())
     at_random = unseen.truth_mask.mean()  # F1 of a random mask of the same size
     assert f1(flags, unseen.truth_mask) > 0.5 + at_random / 2
     assert flags[~unseen.truth_mask].mean() < 0.02
@@ -41,13 +30,13 @@ def test_the_truth_of_the_fitted_recordings_decides(cohort):
     """Somebody to whom only half of the artefacts were artefacts gets a detector that flags less."""
     view = cohort.blind()
     largest = np.abs(view.pupil - view.truth_pupil) > 1.5
-    fewer = timesnet().fit(replace(view, truth_mask=view.truth_mask & largest))
-    all_of_them = timesnet().fit(view)
+    fewer = build(CONFIG).fit(replace(view, truth_mask=view.truth_mask & largest))
+    all_of_them = build(CONFIG).fit(view)
     assert fewer.threshold_ > 1.5 * all_of_them.threshold_
 
 
 def test_another_length_than_fitted_is_refused(cohort):
-    method = timesnet().fit(cohort.blind())
+    method = build(CONFIG).fit(cohort.blind())
     truth = {"truth_mask": None, "truth_pupil": None, "artefact_type": None}
     short = replace(cohort, time=cohort.time[:500], pupil=cohort.pupil[:, :500], **truth)
     with pytest.raises(ValueError, match="500 samples; TimesNet-gt was fitted on 1981"):
