@@ -151,8 +151,8 @@ class Step:
             check()
         if getattr(self.method, "needs_truth", False) and not has_truth:
             raise NotReady(
-                f"{self.stage}={self.name} needs the artefact mask and the clean signal, which this cohort does"
-                f" not have; choose another {self.stage} method"
+                f"{self.stage}={self.name} needs the artefact mask and the clean signal, which this cohort "
+                f"does not have; choose another {self.stage} method"
             )
         for member in self.members.values():
             member.check_ready(has_truth)

@@ -92,8 +92,8 @@ def tuned_name(classifier: str) -> str:
     name = f"{classifier}-tuned"
     if ("classifier", name) not in load_registry().methods:
         raise RegistryError(
-            f"classifier={classifier} has no search space; run it with tune=none, or add a space under the key "
-            f"search of configs/classifier/{classifier}.yaml and {name} to the registry"
+            f"classifier={classifier} has no search space; run it with tune=none, or add a space under the "
+            f"key search of configs/classifier/{classifier}.yaml and {name} to the registry"
         )
     return name
 
