@@ -119,7 +119,7 @@ class Step:
             parameters["members"] = {name: member.build() for name, member in self.members.items()}
         return self.method(**parameters)
 
-    def of_ready_members(self, has_truth: bool) -> Step:
+    def of_ready_members(self, has_truth: bool = True) -> Step:
         """Return an ensemble of the members that can run on such a cohort here; other methods as they are."""
         lacking = {name: member.lacks(has_truth) for name, member in self.members.items()}
         left_out = {name: reason for name, reason in lacking.items() if reason}
@@ -128,7 +128,7 @@ class Step:
         kept = {name: member for name, member in self.members.items() if name not in left_out}
         return replace(self, members=kept, left_out=left_out)
 
-    def lacks(self, has_truth: bool) -> str:
+    def lacks(self, has_truth: bool = True) -> str:
         """Say what the method lacks; nothing where it can run or has another fault."""
         try:
             self.check_ready(has_truth)
@@ -138,7 +138,7 @@ class Step:
             return ""
         return ""
 
-    def check_ready(self, has_truth: bool) -> None:
+    def check_ready(self, has_truth: bool = True) -> None:
         """Raise `NotReady` where the method lacks a package, weights or the truth, or an ensemble members."""
         if self.is_ensemble and len(self.members) < MIN_MEMBERS:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in self.left_out.items())

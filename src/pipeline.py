@@ -148,6 +148,7 @@ class Pipeline:
             log.warning("these weights are not the published ones: %s", own)
         for stage, step in self.combination.steps.items():
             try:
+                self._needs_truth(step)
                 step.check_ready(self.combination.cohort.has_truth)
             except Exception:
                 self.report(("stage", stage, step.name))
@@ -251,7 +252,7 @@ class Pipeline:
 
     def _needs_truth(self, step: Step) -> bool:
         needed = getattr(step.method, "needs_truth", False)
-        if needed and not self.cohort.has_truth:
+        if needed and not self.combination.cohort.has_truth:
             raise PipelineError(
                 f"{step.stage}={step.name} needs the artefact mask and the clean signal, which "
                 f"{self.combination.cohort.path.name} does not have; choose another {step.stage} method"
