@@ -69,7 +69,8 @@ def run_combination(combination: Combination, report: Callable[[Any], None] = lo
     ----------
     combination : Combination
     report : callable, optional
-        Called with ('stage', stage, method) as each stage begins and ('fits', done, total) as fits are done.
+        Called with ('stage', stage, method) as each stage begins, ('epochs', done, total, reached) as a network
+        is trained, and ('fits', done, total) as fits are done.
 
     Returns
     -------
@@ -221,7 +222,7 @@ class Pipeline:
         self._refuse_known_failure(stage)
         started = time.time()
         unfinished = self.tracking.unfinished(self.keys[stage])
-        with keep_in(unfinished):
+        with keep_in(unfinished, lambda *epoch: self.report(("epochs", *epoch))):
             outcome = compute()
         self.runs[stage] = self._log(stage, outcome, started)
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 _WAITING = "{desc}  {elapsed}{postfix}"
 _FITTING = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} fits, {remaining} left{postfix}"
+_TRAINING = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} epochs, {remaining} left{postfix}"
 
 
 class Progress:
@@ -43,6 +44,10 @@ class Progress:
             self._show(f"{stage} {method}", _FITTING if counted else _WAITING)
             if self._bar.disable and stage not in ("features", "classifier"):
                 print(f"    {stage} {method} ...", flush=True)
+        elif message[0] == "epochs":
+            _, self._bar.n, self._bar.total, reached = message
+            self._bar.bar_format = _TRAINING
+            self._bar.set_postfix_str(reached)
         else:
             _, done, self._bar.total = message
             self._bar.update(done - self._bar.n)

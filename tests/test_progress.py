@@ -19,6 +19,7 @@ def test_one_line_per_combination_with_the_time_left(capsys):
     progress = Progress(10)
     progress.starts("a__b")
     progress.message(("stage", "outlier", "LOF"))
+    progress.message(("epochs", 1, 20, "loss 0.3"))
     progress.message(("fits", 3, 10))
     progress.message(None)
     progress.ends(status("finished", 20.0, test_auroc=0.8765, test_brier=0.1))
@@ -32,3 +33,16 @@ def test_one_line_per_combination_with_the_time_left(capsys):
         "[ 2/10] reused   a__b  0.0 s  about 3 min left",  # (10 - 2) x 20 s: what is reused takes no time
         "[ 3/10] failed   a__b  ValueError: no  40.0 s  about 4 min left",  # (10 - 3) x 30 s
     ]
+
+
+def test_epochs_are_on_the_bar(monkeypatch, capsys):
+    monkeypatch.setattr("src.progress._no_terminal", lambda: False)
+    progress = Progress(1)
+    progress.starts("a__b")
+    progress.message(("stage", "imputation", "CSDI"))
+    progress.message(("epochs", 5, 20, "loss 0.3"))
+    progress.close()
+    shown = capsys.readouterr().err
+    assert "imputation CSDI  25%" in shown
+    assert "5/20 epochs" in shown
+    assert "loss 0.3" in shown

@@ -10,7 +10,7 @@ import logging
 import os
 import pickle
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -20,27 +20,35 @@ from typing import Any
 EVERY_S = 60.0
 """Seconds between two checkpoints of one training; each is taken at the end of an epoch."""
 
+Report = Callable[[int, int, str], None]
+"""Called after each epoch with the epochs done, their number, and what they reached."""
+
 log = logging.getLogger(__name__)
+
+
+def _nobody(done: int, total: int, reached: str) -> None:
+    """Nobody watches."""
 
 
 @dataclass(frozen=True)
 class _Place:
     folder: Path
     numbers: Iterator[int]
+    report: Report
 
 
 _place: ContextVar[_Place | None] = ContextVar("place of checkpoints", default=None)
 
 
 @contextmanager
-def keep_in(folder: Path) -> Iterator[None]:
-    """Keep checkpoints of all networks trained inside this context in `folder`.
+def keep_in(folder: Path, report: Report = _nobody) -> Iterator[None]:
+    """Keep checkpoints of all networks trained inside this context in `folder`, and report each epoch.
 
     Networks are told apart by the order in which they are trained, which must be the same each time. The
     folder comes into being with the first checkpoint; taking it away is up to the caller. In other threads
     and processes than the caller's, nothing is kept.
     """
-    token = _place.set(_Place(folder, itertools.count(1)))
+    token = _place.set(_Place(folder, itertools.count(1), report))
     try:
         yield
     finally:
@@ -60,6 +68,7 @@ class Checkpoint:
         place = _place.get()
         self._path = None if place is None else place.folder / f"network-{next(place.numbers)}.pt"
         self._digest = digest
+        self.report = _nobody if place is None else place.report
         self._written = time.monotonic()
 
     @property

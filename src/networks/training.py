@@ -112,8 +112,10 @@ def train(network: Any, loss: Loss, n_rows: int, how: Training, machine: Machine
             leave=False,
         ) as bar:
             while not run.is_over:
-                bar.set_postfix_str(run.advance(), refresh=False)
+                reached = run.advance()
+                bar.set_postfix_str(reached, refresh=False)
                 bar.update()
+                checkpoint.report(run.epoch, how.epochs, reached)
                 if checkpoint.is_due:
                     checkpoint.save(run.state())
         if run.advanced:

@@ -69,6 +69,14 @@ def test_training_lowers_the_loss_and_repeats():
     assert not same(trained(), trained(replace(HOW, seed=4)))
 
 
+def test_every_epoch_is_reported_to_whoever_asked(tmp_path):
+    told = []
+    with keep_in(tmp_path, lambda *epoch: told.append(epoch)):
+        trained()
+    assert [epoch[:2] for epoch in told] == [(done, 6) for done in range(1, 7)]
+    assert all(reached.startswith("loss ") for *_, reached in told)
+
+
 @pytest.mark.parametrize("how", [HOW, STOPPED], ids=["all epochs", "stopped early"])
 @pytest.mark.parametrize("epoch", [2, 5])
 def test_a_killed_training_goes_on_to_the_same_weights(tmp_path, after_every_epoch, how, epoch):
