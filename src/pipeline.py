@@ -69,8 +69,8 @@ def run_combination(combination: Combination, report: Callable[[Any], None] = lo
     ----------
     combination : Combination
     report : callable, optional
-        Called with ('stage', stage, method) as each stage begins, ('epochs', done, total, reached) as a network
-        is trained, and ('fits', done, total) as fits are done.
+        Called with ('stage', stage, method) as each stage begins, ('epochs', done, total, reached) as a
+        network is trained, and ('fits', done, total) as fits are done.
 
     Returns
     -------
