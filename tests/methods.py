@@ -22,7 +22,7 @@ def step_of(stage: str, name: str, *words: str) -> Step:
     words = (f"{stage}={name}", "profile=smoke", *words)
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = compose("train", list(words))
-    return settings._step(config, stage, name, words)
+    return settings._step(config, stage, name, words).of_ready_members()
 
 
 def build(path: Path, **changes: Any) -> Any:
