@@ -95,12 +95,13 @@ def _check_instructions(content: bytes) -> None:
 
     What loading them will take is bounded: lengths by the file, lists and dicts by their number.
     """
+    few = _FEW if len(content) <= MAX_CONTAINERS else 0  # a byte is one list at most, so no more can be found
     position, memo_writes, containers, end = 0, 0, 0, len(content)
     while position < end:
         if plain := _PLAIN_RUN.match(content, position):
             start, position = position, plain.end()
-            memo_writes += _at_most(_NEXT_MEMO, content, start, position)
-            containers += _at_most(_CONTAINERS, content, start, position)
+            memo_writes += _at_most(_NEXT_MEMO, content, start, position, few)
+            containers += _at_most(_CONTAINERS, content, start, position, few)
             if containers > MAX_CONTAINERS:
                 raise RejectedRun(f"more than {MAX_CONTAINERS} lists and dicts")
             if position == end:
@@ -119,9 +120,9 @@ def _check_instructions(content: bytes) -> None:
     raise RejectedRun(f"truncated after {end} bytes")
 
 
-def _at_most(codes: tuple[bytes, ...], content: bytes, start: int, stop: int) -> int:
-    """How often these instructions occur at most: arguments count too, and a few bytes are not looked at."""
-    return stop - start if stop - start < _FEW else sum(content.count(code, start, stop) for code in codes)
+def _at_most(codes: tuple[bytes, ...], content: bytes, start: int, stop: int, few: int) -> int:
+    """How often these instructions occur at most: arguments count too; less than `few` bytes are not read."""
+    return stop - start if stop - start < few else sum(content.count(code, start, stop) for code in codes)
 
 
 def _check_memo_index(content: bytes, position: int, memo_writes: int) -> None:

@@ -27,6 +27,14 @@ class Runs:
         return self.call
 
 
+def test_many_numbers_are_not_many_lists(monkeypatch):
+    monkeypatch.setattr("src.results.safe_pickle.MAX_CONTAINERS", 50)
+    numbers = [np.float64(value) for value in range(300)]
+    assert loads_plain(pickle.dumps(numbers)) == numbers
+    with pytest.raises(RejectedRun, match="more than 50 lists and dicts"):
+        loads_plain(pickle.dumps([[] for _ in range(51)]))
+
+
 VALUES = {
     "float32": np.arange(6, dtype=np.float32).reshape(2, 3),
     "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
