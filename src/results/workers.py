@@ -53,9 +53,13 @@ class Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._kill()
+        for process in self._processes:
+            process.communicate()
+
+    def _kill(self) -> None:
         for process in self._processes:
             process.kill()
-            process.communicate()
 
     def map(self, work: Callable[[Path], T], paths: Sequence[Path]) -> Iterator[T | RejectedRun]:
         """Do the work for every file.
@@ -94,6 +98,8 @@ class Workers:
                 while waiting:
                     yield waiting.popleft().result()
             finally:
+                if waiting:  # the caller has left before the end: nobody wants what is in work
+                    self._kill()
                 _empty(tasks)
                 tasks.put(None)
 

@@ -53,6 +53,14 @@ def test_a_killed_process_is_one_error(files):
             list(answers)
 
 
+def test_nothing_is_waited_for_once_the_caller_has_left(files):
+    with Workers(2) as workers:
+        answers = workers.map(load_plain, files)
+        assert next(answers) == 0
+        answers.close()
+        assert [process.wait(60) for process in workers._processes] == [-signal.SIGKILL] * 2
+
+
 def test_a_script_without_a_guard_may_start_them(files, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
