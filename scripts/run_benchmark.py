@@ -31,15 +31,22 @@ def main() -> int:
     except OSError as error:
         print(f"cannot read {error.filename}: {error.strerror}; choose another --db", file=sys.stderr)
         return 1
-    print(as_text(benchmark))
+    out = options.out or ROOT / "results" / "benchmarks" / _folder(question.stage)
     try:
-        files = write_report(benchmark, options.out)
+        files = write_report(benchmark, out)
     except OSError as error:
-        place = error.filename or options.out
+        print(as_text(benchmark))
+        place = error.filename or out
         print(f"cannot write {place}: {error.strerror or error}; choose another --out", file=sys.stderr)
         return 2
-    print(f"{len(files)} files in {options.out}; look at {options.out / 'benchmark_report.html'}")
+    print(as_text(benchmark))  # last, for whoever reads it may close the pipe
+    print(f"{len(files)} files in {out}; look at {out / 'benchmark_report.html'}")
     return 0
+
+
+def _folder(stage: str) -> str:
+    """A stage's report lies in a folder of its own, so that none takes the place of another."""
+    return "" if stage == "classification" else stage
 
 
 def _parse() -> argparse.Namespace:
@@ -51,7 +58,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--stage", default="", help="classification, imputation or outlier_detection")
     parser.add_argument("--metric", default="", help="metric to rank by (default: auroc, mae, f1 by stage)")
     parser.add_argument(
-        "--out", type=Path, default=ROOT / "results" / "benchmarks", help="folder to write to"
+        "--out", type=Path, help="folder to write to (default: results/benchmarks, below it one for --stage)"
     )
     return parser.parse_args()
 

@@ -380,6 +380,16 @@ def test_command(report_db, tmp_path):
     assert "python scripts/extract_results.py" in bad.stderr
 
 
+def test_a_reader_who_leaves_costs_no_report(report_db, tmp_path):
+    command = [sys.executable, "-u", str(ROOT / "scripts" / "run_benchmark.py"), "--db", str(report_db)]
+    run = subprocess.Popen(
+        [*command, "--out", str(tmp_path / "out")], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    run.stdout.close()
+    assert run.wait(120) != 0
+    assert (tmp_path / "out" / "benchmark_report.html").exists()
+
+
 def test_command_says_where_it_cannot_write(report_db, tmp_path):
     (tmp_path / "file").write_text("x")
     command = [sys.executable, str(ROOT / "scripts" / "run_benchmark.py"), "--db", str(report_db)]
