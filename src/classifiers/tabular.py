@@ -77,7 +77,7 @@ class TabularClassifier(ClassifierMixin, BaseEstimator, ABC):
             return ""
         self._check_class_weight()
         return (
-            f"class_weight={self.class_weight} makes probabilities of the rarer class too high: calibration "
+            f"class_weight={self.class_weight} moves probabilities away from the share of cases: calibration "
             "and Brier score suffer, AUROC does not gain (van den Goorbergh et al. 2022, JAMIA 29:1525)"
         )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from src.evaluation.resampling import EvaluationError, apparent_random_state, check_labels
-from src.requirements import NotReady
+from src.requirements import need_packages
 
 OPTIMISTIC = "hyper-parameters were chosen once on all labelled subjects, those that resamples leave out too"
 """Why the estimates of a tuned run flatter it."""
@@ -42,8 +41,7 @@ class Tuning:
 
     def check_ready(self) -> None:
         """Raise `NotReady` where the package optuna is not installed."""
-        if find_spec("optuna") is None:
-            raise NotReady("tune=optuna needs the package optuna: pip install 'foundation-plr[tune]'")
+        need_packages("tune=optuna", "tune", ("optuna",))
 
 
 @dataclass(frozen=True)

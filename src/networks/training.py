@@ -1,4 +1,4 @@
-"""The one loop that trains networks: seeded, stopped early, finite, and taken up again after a kill.
+"""The one loop that trains networks of signals: seeded, stopped early, finite, resumed after a kill.
 
 torch is not imported until it is used.
 """

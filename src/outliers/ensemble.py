@@ -46,11 +46,15 @@ class MeanVote:
         self.dropped_: dict[str, str] = {}
 
     def fit(self, cohort: Cohort) -> Self:
-        """Fit every member, and learn which of them vote."""
+        """Learn which members vote, and fit these."""
         self.learn(cohort)
-        for member in self.members.values():
+        for member in self._voters.values():
             member.fit(_shown(member, cohort))
         return self
+
+    @property
+    def _voters(self) -> dict[str, Any]:
+        return {name: member for name, member in self.members.items() if name not in self.dropped_}
 
     def learn(self, cohort: Cohort) -> Self:
         """Learn which members vote: here, all of them."""
@@ -58,7 +62,7 @@ class MeanVote:
 
     def detect(self, cohort: Cohort) -> np.ndarray:
         """Return the members' vote, bool, shape (n, T)."""
-        masks = {name: member.detect(_shown(member, cohort)) for name, member in self.members.items()}
+        masks = {name: member.detect(_shown(member, cohort)) for name, member in self._voters.items()}
         return self.combine(masks)
 
     def combine(self, masks: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -8,7 +8,6 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from functools import cache
-from importlib.util import find_spec
 from multiprocessing.util import Finalize
 from typing import Any
 
@@ -18,7 +17,7 @@ from scipy.special import ndtri
 
 from src.cohort.cohort import Cohort
 from src.outliers.signals import measured, smallest_mad
-from src.requirements import NotReady
+from src.requirements import need_packages
 
 _SD_PER_MAD = 1.4826  # of a normal distribution
 _FEWEST = 10  # measured samples, below which no trend can be told from noise
@@ -90,8 +89,7 @@ class ProphetTrend:
 
     def check_ready(self) -> None:
         """Raise `NotReady` where the package prophet is not installed."""
-        if find_spec("prophet") is None:
-            raise NotReady("outlier=PROPHET needs the package prophet: pip install 'foundation-plr[prophet]'")
+        need_packages("outlier=PROPHET", "prophet", ("prophet",))
 
     def fit(self, cohort: Cohort) -> ProphetTrend:
         """Return self: every recording has a trend of its own."""

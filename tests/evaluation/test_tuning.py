@@ -7,7 +7,6 @@ import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import StratifiedGroupKFold
 
-from src.evaluation import tuning
 from src.evaluation.resampling import EvaluationError, apparent_random_state
 from src.evaluation.tuning import Tuning, tune
 from src.requirements import NotReady
@@ -137,6 +136,6 @@ def test_folds_and_trials_that_cannot_be_had_are_refused(changes):
 def test_without_optuna_the_command_is_named(monkeypatch):
     how = Tuning(1, 2, 0)
     how.check_ready()
-    monkeypatch.setattr(tuning, "find_spec", lambda name: None)
+    monkeypatch.setattr("src.requirements.find_spec", lambda name: None)
     with pytest.raises(NotReady, match=r"pip install 'foundation-plr\[tune\]'"):
         how.check_ready()

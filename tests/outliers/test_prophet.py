@@ -109,7 +109,7 @@ def test_nobody_talks(capfd, caplog):
 
 def test_without_the_package_the_command_is_named(monkeypatch):
     prophet().check_ready()
-    monkeypatch.setattr("src.outliers.prophet.find_spec", lambda name: None)
+    monkeypatch.setattr("src.requirements.find_spec", lambda name: None)
     with pytest.raises(NotReady, match=r"pip install 'foundation-plr\[prophet\]'"):
         prophet().check_ready()
     assert importlib.util.find_spec("prophet") is not None
