@@ -127,4 +127,5 @@ CALIBRATION = Figure(
     },
     draw=_draw,
     needs=("v_leaderboard", "calibration_curves"),
+    part="Calibration",
 )

@@ -112,4 +112,5 @@ DECISION = Figure(
     queries={"curves": _CURVES, "treat_all": _TREAT_ALL, "chosen": CHOSEN},
     draw=_draw,
     needs=("v_leaderboard", "decision_curves"),
+    part="Clinical utility",
 )

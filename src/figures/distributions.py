@@ -56,4 +56,5 @@ DISTRIBUTIONS = Figure(
     queries={"bars": _BARS, "chosen": CHOSEN},
     draw=_draw,
     needs=("v_leaderboard", "probability_distributions"),
+    part="Discrimination",
 )

@@ -12,6 +12,20 @@ from src.figures.style import Background
 
 Tables = Mapping[str, pd.DataFrame]
 
+PARTS = (
+    "What ran",
+    "Which combination is best",
+    "What matters",
+    "Discrimination",
+    "Calibration",
+    "Clinical utility",
+    "Stability",
+    "Quality of the cleaning",
+    "Features",
+    "Recordings",
+)
+"""The questions figures answer, in the order of showing them."""
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -33,6 +47,12 @@ class Figure:
         draws: a number that is not in the database does not belong on a figure.
     needs : tuple of str
         Tables and views that must exist and hold rows.
+    part : str
+        The question it answers: one of `PARTS`.
+    comparison : str
+        Name in the table `refusals`: where there is nothing to draw, the reason given there is said.
+    when_empty : str
+        What is said where the first query gives no row, and nothing was refused.
     """
 
     name: str
@@ -41,3 +61,6 @@ class Figure:
     queries: Mapping[str, str]
     draw: Callable[[Tables, Background], Sheet]
     needs: tuple[str, ...]
+    part: str
+    comparison: str = ""
+    when_empty: str = "its query gives no rows"

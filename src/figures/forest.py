@@ -131,6 +131,7 @@ def _forest(stage: str, column: str, words: str, by_rule: str, rule: str) -> Fig
         queries={"estimates": _ESTIMATES.format(column=column, by_rule=by_rule), "baseline": _BASELINE},
         draw=partial(_draw, stage=stage),
         needs=("v_leaderboard",),
+        part="Which combination is best",
     )
 
 

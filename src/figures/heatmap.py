@@ -152,6 +152,7 @@ def _heatmap(metric: str, words: str, better: str, colours: str) -> Figure:
         queries={"cells": _CELLS.format(metric=metric)},
         draw=partial(_draw, better=better, colours=colours),
         needs=("v_heatmap", "v_leaderboard"),
+        part="Which combination is best",
     )
 
 

@@ -220,4 +220,5 @@ RECORDING = Figure(
     queries={"signal": _SIGNAL, "light": _LIGHT, "masks": _MASKS, "imputed": _IMPUTED},
     draw=_draw,
     needs=("example_recordings", "example_imputations"),
+    part="Recordings",
 )

@@ -60,4 +60,5 @@ ROC = Figure(
     queries={"curves": _CURVES, "chosen": CHOSEN, "estimates": _ESTIMATES},
     draw=_draw,
     needs=("v_leaderboard", "roc_curves"),
+    part="Discrimination",
 )

@@ -13,6 +13,7 @@ import simulated_results as simulated
 from matplotlib.collections import LineCollection, PathCollection
 
 from src.figures.catalogue import find_figures, read
+from src.figures.figure import PARTS
 from src.figures.style import Background, finish, journal_style, read_background
 from src.results.database import open_results
 
@@ -62,6 +63,7 @@ def test_names_are_unique_and_everything_is_said():
     assert len(set(NAMES)) == len(NAMES) >= 8
     for figure in FIGURES:
         assert figure.needs
+        assert figure.part in PARTS
         assert len(figure.caption) > 80
 
 
