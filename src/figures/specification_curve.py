@@ -61,6 +61,8 @@ WHERE b.factor <> 'featurization' OR (SELECT count(DISTINCT featurization) FROM 
 ORDER BY b.place, b.factor
 """
 )
+_DENSE_PT = 1.5
+"""Where there is less room per combination, intervals close up to a band: gaps would flicker."""
 _DASHED = (0, (4, 2))
 _RING: dict[str, Any] = {"facecolors": "none", "edgecolors": CASES, "linewidths": 1.1, "zorder": 4}
 _CURVE_MM, _ROW_MM, _TITLE_MM = 46, 2.75, 4.5
@@ -73,7 +75,7 @@ def _draw(tables: Tables, background: Background, *, metric: str) -> Sheet:
     parts = {factor: part for factor in STAGES if not (part := members[members["factor"] == factor]).empty}
     heights = [_ROW_MM * part["method"].nunique() for part in parts.values()]
     sheet = new_sheet("double", _CURVE_MM + 10 + sum(heights) + _TITLE_MM * len(heights))
-    curve, *panels = sheet.subplots(1 + len(parts), 1, sharex=True, height_ratios=[_CURVE_MM, *heights])
+    curve, *panels = sheet.subplots(1 + len(parts), 1, sharex="col", height_ratios=[_CURVE_MM, *heights])
     step_pt = _PANEL_PT / len(combinations)
     _curve(curve, combinations, step_pt)
     for value in tables["age"][metric]:
@@ -90,7 +92,8 @@ def _draw(tables: Tables, background: Background, *, metric: str) -> Sheet:
 
 def _curve(axes: Axes, combinations: pd.DataFrame, step_pt: float) -> None:
     span = combinations["place"], combinations["lo"], combinations["hi"]
-    axes.vlines(*span, colors=PALE, linewidth=min(1.6, 0.55 * step_pt), gid="sampling")
+    width = min(1.6, 0.55 * step_pt) if step_pt > _DENSE_PT else 1.1 * step_pt
+    axes.vlines(*span, colors=PALE, linewidth=width, gid="sampling")
     size = min(12, 6 * step_pt)
     for uses_truth, colour, marker in ((False, INK, "o"), (True, TRUTH, "D")):
         part = combinations[combinations["uses_truth"] == uses_truth]
@@ -99,7 +102,6 @@ def _curve(axes: Axes, combinations: pd.DataFrame, step_pt: float) -> None:
     first = combinations.iloc[0]
     axes.set_ylabel(f"{first['metric_display']}\n({first['direction']} is better)")
     axes.xaxis.set_major_locator(MaxNLocator(9, integer=True, min_n_ticks=1))
-    axes.tick_params(labelbottom=False)
     axes.set_xlim(0.3, len(combinations) + 0.7)
 
 
@@ -129,7 +131,6 @@ def _matrix(axes: Axes, members: pd.DataFrame, stage: str, background: Backgroun
     strip_axes(axes)
     axes.set_yticks(names["row"], [background.label(stage, method) for method in names["method"]], fontsize=6)
     axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.tick_params(labelbottom=False)
 
 
 def _legend(age: pd.Series) -> list[Line2D]:
