@@ -41,7 +41,7 @@ _NOTE_LETTERS, _NOTES = 125, 4
 
 def p_words(p: float) -> str:
     """Write a p value the usual way."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.1 else f"p = {p:.2f}"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
 
 
 def of_feature_set(title: str, featurization: str, background: Background) -> str:
