@@ -88,12 +88,13 @@ def _draw(tables: Tables, background: Background) -> Sheet:
         axes.set_visible(number < n_panels)
         axes.tick_params(axis="x", labelbottom=number + across >= n_panels, rotation=90, labelsize=5.5)
         axes.tick_params(axis="y", labelleft=number % across == 0, labelsize=6)
+    letters = max(len(_count(row)) for row in records(counts[counts["x"].notna()]))
     for number, part in cells.groupby("panel"):
         axes = panels[int(number)]
         _panel(axes, part, n_rows, n_columns)
         of_panel = counts[counts["panel"] == number]
         _margins(axes, of_panel, n_rows, n_columns)
-        _head(axes, _title(part, panel_mm, background), of_panel)
+        _head(axes, _title(part, panel_mm, background), of_panel, letters)
     everywhere = len(cells) == n_panels * n_rows * n_columns
     legend_below(sheet, _legend(cells, tables["reasons"], everywhere, WIDTHS_MM[width]), columns=1)
     return sheet
@@ -122,10 +123,9 @@ def _title(cells: pd.DataFrame, panel_mm: float, background: Background) -> str:
     return wrap(of_feature_set(name, first["featurization"], background), int(panel_mm / 1.65))
 
 
-def _head(axes: Axes, title: str, counts: pd.DataFrame) -> None:
-    """Put title and total of a panel above the counts of its columns."""
+def _head(axes: Axes, title: str, counts: pd.DataFrame, letters: int) -> None:
+    """Put title and total of a panel above the counts of its columns, which have up to `letters`."""
     total = counts[counts["x"].isna() & counts["y"].isna()].iloc[0]
-    letters = max(len(_count(row)) for row in records(counts[counts["x"].notna()]))
     words = f"{title}\n{total['finished']} of {total['planned']}"
     axes.set_title(words, loc="left", fontsize=6.5, pad=6 + 3.6 * letters)
 
