@@ -84,17 +84,16 @@ def _draw(tables: Tables, background: Background) -> Sheet:
     panels = sheet.subplots(down, across, squeeze=False, sharex=True, sharey=True).ravel()
     panels[0].set_xticks(range(n_columns), columns)
     panels[0].set_yticks(range(n_rows), rows)
-    for number, axes in enumerate(panels):
-        axes.set_visible(number < n_panels)
-        axes.tick_params(axis="x", labelbottom=number + across >= n_panels, rotation=90, labelsize=5.5)
-        axes.tick_params(axis="y", labelleft=number % across == 0, labelsize=6)
     letters = max(len(_count(row)) for row in records(counts[counts["x"].notna()]))
-    for number, part in cells.groupby("panel"):
-        axes = panels[int(number)]
+    for number, axes in enumerate(panels[:n_panels]):
+        part, of_panel = cells[cells["panel"] == number], counts[counts["panel"] == number]
         _panel(axes, part, n_rows, n_columns)
-        of_panel = counts[counts["panel"] == number]
         _margins(axes, of_panel, n_rows, n_columns)
         _head(axes, _title(part, panel_mm, background), of_panel, letters)
+        axes.tick_params(axis="x", labelbottom=number + across >= n_panels, rotation=90, labelsize=5.5)
+        axes.tick_params(axis="y", labelleft=number % across == 0, labelsize=6)
+    for axes in panels[n_panels:]:
+        axes.set_visible(False)
     everywhere = len(cells) == n_panels * n_rows * n_columns
     legend_below(sheet, _legend(cells, tables["reasons"], everywhere, WIDTHS_MM[width]), columns=1)
     return sheet
