@@ -107,7 +107,7 @@ def _strip(axes: Axes, combinations: pd.DataFrame) -> None:
     axes.set_yticks([0, _LEVEL, 0.25, 0.5, 1])
     axes.set_xlim(0.3, len(combinations) + 0.7)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
-    axes.set_xlabel(f"Combinations ordered by {first['metric_display']}, the best is number 1")
+    axes.set_xlabel(f"Ordered by {first['metric_display']}, the best is number 1")
     share = f"{first['n_included']} of {first['n_compared']} combinations"
     axes.set_title(wrap(f"{first['metric_display']}: {share} cannot be told from the best", 40), loc="left")
 

@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Sheet
 from matplotlib.lines import Line2D
 
-from src.figures.factors import of_feature_set
 from src.figures.figure import Figure, Tables
 from src.figures.style import (
     CONTROLS,
@@ -117,9 +116,11 @@ def _layout(n_panels: int, n_columns: int, letters: int) -> tuple[str, int, floa
 
 
 def _title(cells: pd.DataFrame, panel_mm: float, background: Background) -> str:
-    first = cells.iloc[0]
-    name = background.label("classifier", first["classifier"])
-    return wrap(of_feature_set(name, first["featurization"], background), int(panel_mm / 1.65))
+    first, letters = cells.iloc[0], int(panel_mm / 1.65)
+    name = wrap(background.label("classifier", first["classifier"]), letters)
+    if len(set(background.coverage["featurization"])) > 1:
+        name += "\n" + wrap(background.label("features", first["featurization"]), letters)
+    return name
 
 
 def _head(axes: Axes, title: str, counts: pd.DataFrame, letters: int) -> None:

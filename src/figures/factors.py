@@ -31,8 +31,9 @@ WHERE brier IS NOT NULL AND outlier_method = 'none' ORDER BY brier, auroc DESC L
 """The best model that knows nothing but age."""
 
 REFUSED = """
-SELECT featurization, factor, reason, string_agg(metric, ', ' ORDER BY metric) AS metrics
-FROM refusals WHERE comparison = '{comparison}' AND metric IN ({metrics}) GROUP BY ALL ORDER BY ALL
+SELECT r.featurization, r.factor, r.reason, string_agg(m.display_name, ', ' ORDER BY r.metric) AS metrics
+FROM refusals r JOIN metrics m ON m.name = r.metric
+WHERE r.comparison = '{comparison}' AND r.metric IN ({metrics}) GROUP BY ALL ORDER BY ALL
 """
 """What of a comparison was not made, one row per reason; `metrics` are quoted."""
 
@@ -60,5 +61,6 @@ def refusal_notes(refused: pd.DataFrame, background: Background) -> list[Line2D]
 
 
 def _note(row: dict, background: Background) -> str:
-    words = of_feature_set(TITLES.get(row["factor"], "All factors"), row["featurization"], background)
-    return textwrap.shorten(f"Refused: {words} ({row['metrics']}): {row['reason']}", _NOTE_LETTERS)
+    what = of_feature_set(TITLES.get(row["factor"], "all factors"), row["featurization"], background)
+    words = f"Refused: {row['metrics']}, {what}: {row['reason']}"
+    return textwrap.shorten(words, _NOTE_LETTERS, placeholder=" …")
