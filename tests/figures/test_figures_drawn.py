@@ -5,17 +5,20 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections import Counter
+from pathlib import Path
 
 import duckdb
 import numpy as np
 import pytest
 import simulated_results as simulated
+import yaml
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import is_color_like, to_hex
 
 from src.figures import style
 from src.figures.catalogue import find_figures, read, what_lacks
 from src.figures.figure import PARTS
+from src.figures.selection import CHOSEN
 from src.figures.style import Background, finish, journal_style, read_background
 from src.results.database import open_results
 
@@ -72,6 +75,24 @@ def marks(sheet):
             points = group.get_offsets() if isinstance(group, PathCollection) else group.get_paths()
             counts[group.get_gid()] += len(points)
     return counts
+
+
+MARKS = yaml.safe_load((Path(__file__).parent / "marks.yaml").read_text())
+
+
+@pytest.mark.parametrize("database", ["whole_db", "gaps_db"])
+@pytest.mark.parametrize("name", NAMES)
+def test_there_are_as_many_marks_as_rows(name, database, request):
+    database = request.getfixturevalue(database)
+    picture = drawn(FIGURES[NAMES.index(name)], database, laid_out=False)
+    if picture is None:
+        pytest.skip("this database has nothing for this figure")
+    counts = marks(picture[0])
+    with open_results(database) as results:
+        selected = str(len(results.query(CHOSEN)))
+        for group, sql in MARKS[name].items():
+            expected = results.query(sql.replace("{selected}", selected)).iloc[0, 0]
+            assert counts[group] == expected, group
 
 
 def test_names_are_unique_and_everything_is_said():
