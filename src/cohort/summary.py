@@ -58,30 +58,30 @@ def missingness(cohort: Cohort) -> pd.DataFrame:
     )
 
 
-def missingness_over_time(cohort: Cohort, bin_s: float = 1.0) -> pd.DataFrame:
+def missingness_over_time(cohort: Cohort, n_bins: int = 66) -> pd.DataFrame:
     """Count what the recordings lack at each time, for instance around the onset of a light.
 
     Parameters
     ----------
-    bin_s : float
-        Width of a bin in seconds.
+    n_bins : int
+        Into how many parts of as many samples, give or take one, the recordings are divided.
 
     Returns
     -------
-    DataFrame, one row per bin that holds samples
-        `time_s` (the bin's middle), `lost` and `artefact` (shares of all samples of all recordings in the
-        bin, as in `missingness`).
+    DataFrame, `n_bins` rows, or one per sample where there are fewer
+        `time_s` (mean of the part's samples), `lost` and `artefact` (shares of all samples of all
+        recordings, as in `missingness`).
     """
-    number = np.floor((cohort.time - cohort.time[0]) / bin_s + 1e-9).astype(int)
     mask = cohort.truth_mask
     samples = pd.DataFrame(
         {
-            "time_s": cohort.time[0] + (number + 0.5) * bin_s,
+            "time_s": cohort.time,
             "lost": (~np.isfinite(cohort.pupil)).mean(axis=0),
             "artefact": np.nan if mask is None else mask.mean(axis=0),
         }
     )
-    return samples.groupby("time_s", as_index=False).mean()
+    length = len(cohort.time)
+    return samples.groupby(np.arange(length) * n_bins // length).mean().reset_index(drop=True)
 
 
 def _longest_run(marked: np.ndarray) -> np.ndarray:

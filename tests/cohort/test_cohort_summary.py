@@ -1,7 +1,5 @@
 """What the summary tables say of a cohort small enough to count by hand."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -51,11 +49,16 @@ def test_shares_and_the_longest_gap_of_each_recording(cohort):
     assert list(table["longest_gap_s"]) == [1.0, 0, 1.5]  # a, L and A in a row are one gap
 
 
-def test_shares_over_time_in_bins_from_the_first_sample(cohort):
-    table = missingness_over_time(cohort, bin_s=2.0)
-    assert list(table["time_s"]) == [11.0, 13.0]
+def test_shares_over_time_in_parts_of_as_many_samples(cohort):
+    table = missingness_over_time(cohort, n_bins=2)
+    assert list(table["time_s"]) == [10.75, 12.75]
     np.testing.assert_allclose(table["lost"], [4 / 12, 0])
     np.testing.assert_allclose(table["artefact"], [2 / 12, 2 / 12])
+
+
+def test_no_part_over_time_is_without_samples(cohort):
+    assert list(missingness_over_time(cohort, n_bins=100)["time_s"]) == list(cohort.time)
+    assert list(missingness_over_time(cohort, n_bins=3)["time_s"]) == [10.5, 12.0, 13.25]
 
 
 def test_without_truth_only_losses_are_known(cohort):
@@ -64,8 +67,3 @@ def test_without_truth_only_losses_are_known(cohort):
     assert missingness(bare)["artefact"].isna().all()
     assert list(missingness(bare)["longest_gap_s"]) == [1.0, 0, 1.0]
     assert missingness_over_time(bare)["artefact"].isna().all()
-
-
-def test_a_grid_that_is_not_exact_in_binary_falls_into_the_right_bins(cohort):
-    third = replace(cohort, time=np.arange(8) / 3)
-    assert list(missingness_over_time(third, bin_s=1 / 3)["time_s"] * 3) == pytest.approx(np.arange(8) + 0.5)
