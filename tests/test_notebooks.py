@@ -55,7 +55,9 @@ class Executed:
 
     @property
     def printed(self) -> str:
-        return "".join(o["text"] for cell in self.cells for o in cell.get("outputs", []) if "text" in o)
+        return "".join(
+            o["text"] for cell in self.cells for o in cell.get("outputs", []) if o.get("name") == "stdout"
+        )
 
     def _data(self):
         return [o["data"] for cell in self.cells for o in cell.get("outputs", []) if "data" in o]
@@ -77,8 +79,11 @@ def execute(tmp_path_factory):
                 i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", [])
             ]
             given = [f"{name} = {value!r}" for name, value in parameters.items()]
+            for cell in notebook.cells:
+                if "%matplotlib inline" in cell.source:
+                    cell.source += WORDS_OF_PICTURES
             new = nbformat.v4.new_code_cell
-            notebook.cells.insert(at + 1, new("\n".join([*given, WORDS_OF_PICTURES])))
+            notebook.cells.insert(at + 1, new("\n".join(given)))
             notebook.cells.append(new(f"_FOLDER = {str(tables)!r}\n{KEEP_TABLES}"))
             client = NotebookClient(notebook, timeout=LIMIT_S, resources={"metadata": {"path": str(folder)}})
             client.execute()
