@@ -5,7 +5,7 @@ TORCH_PIP_ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo figures test lint bench
+.PHONY: help setup demo figures notebooks clear-notebooks test lint bench
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -36,6 +36,12 @@ demo: setup ## Cohort, sweep of 36 combinations, database, figures, report
 
 figures: setup ## Every figure of the paper, from the database
 	$(BIN)/python scripts/make_figures.py
+
+notebooks: setup ## Run the notebooks; what they show goes to results/notebooks/*.html
+	$(BIN)/jupyter nbconvert --log-level WARN --execute --to html --output-dir results/notebooks notebooks/*.ipynb
+
+clear-notebooks: setup ## Take the outputs out of the notebooks, as they are committed
+	$(BIN)/jupyter nbconvert --log-level WARN --clear-output --inplace notebooks/*.ipynb
 
 test: setup ## All tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile

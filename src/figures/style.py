@@ -97,6 +97,12 @@ class Background:
     methods: pd.DataFrame
     coverage: pd.DataFrame
 
+    @classmethod
+    def of_recordings(cls, source: str) -> Background:
+        """Background of a picture of recordings alone: where they come from, no methods, nothing planned."""
+        methods = pd.DataFrame(columns=["stage", "name", "display_name", "colour"])
+        return cls({"source": source}, methods, pd.DataFrame(columns=[*FACTORS.values(), "status"]))
+
     @property
     def stamp(self) -> str:
         """Words that must stand on the picture; empty when the data were measured."""
