@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,7 +12,7 @@ from matplotlib.lines import Line2D
 from src.figures.style import BLUE_LIGHT, PALE, RED_LIGHT, TRUTH, records
 
 _LIGHT_COLOURS = {"blue": BLUE_LIGHT, "red": RED_LIGHT}
-_CLEAN = {"color": TRUTH, "linewidth": 1.8, "alpha": 0.45}
+_CLEAN: Any = {"color": TRUTH, "linewidth": 1.8, "alpha": 0.45}
 
 
 def shade_light(panels: Iterable[Axes], light: pd.DataFrame) -> None:

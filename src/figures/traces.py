@@ -93,10 +93,10 @@ def _draw(tables: Tables, background: Background) -> Sheet:
     sheet = new_sheet("double", blocks * (n_pairs * (row_mm + _HEAD_MM) + _FOOT_MM))
     axes = sheet.subplots(blocks * n_pairs, across, squeeze=False)
     sheet.get_layout_engine().set(h_pad=0.01, hspace=0)  # type: ignore[union-attr, call-arg]
-    for place, of_recording in panels.groupby("place"):
-        block, column = divmod(int(place), across)  # type: ignore[call-overload]
+    for place in range(n_recordings):
+        block, column = divmod(place, across)
         stack = axes[block * n_pairs : (block + 1) * n_pairs, column]
-        _recording(stack, of_recording, tables, background)
+        _recording(list(stack), panels[panels["place"] == place], tables, background)
         if column == 0:
             stack[(n_pairs - 1) // 2].set_ylabel(f"Pupil ({background.provenance['unit']})")
     for unused in axes[-n_pairs:, n_recordings - (blocks - 1) * across :].ravel():
