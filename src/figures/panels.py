@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure as Sheet
 from matplotlib.ticker import FixedLocator
 
@@ -90,3 +91,14 @@ def label_edges(panels: Sequence[Axes], x: str, y: str) -> None:
             axes.set_xlabel(x)
         if number % across == 0:
             axes.set_ylabel(y)
+
+
+def squares(axes: Axes, x: Iterable[float], y: Iterable[float], colours: Sequence[Any], gid: str) -> None:
+    """Fill cells around whole numbers, with a thin white line between them, as one collection."""
+    corners = [
+        [(i - 0.5, j - 0.5), (i + 0.5, j - 0.5), (i + 0.5, j + 0.5), (i - 0.5, j + 0.5)]
+        for i, j in zip(x, y, strict=True)
+    ]
+    axes.add_collection(
+        PolyCollection(corners, facecolors=colours, edgecolors="white", linewidths=0.5, gid=gid)
+    )
