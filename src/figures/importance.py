@@ -15,7 +15,7 @@ from src.figures.selection import CHOSEN, RULE, SELECTED
 from src.figures.style import GREY, INK, WIDTHS_MM, Background, legend_below, line_colour, new_sheet, wrap
 
 _MOST = 15
-"""Features shown of one set and kind."""
+"""Features shown of each kind, shared out among the feature sets."""
 
 _SHOWN = f"""
 {SELECTED},
@@ -26,13 +26,14 @@ found AS (
 ordered AS (
     SELECT featurization, kind, feature,
            row_number() OVER (PARTITION BY featurization, kind ORDER BY avg(mean) DESC, feature) - 1 AS place,
-           count(*) OVER (PARTITION BY featurization, kind) AS n_features
+           count(*) OVER (PARTITION BY featurization, kind) AS n_features,
+           (SELECT count(DISTINCT featurization) FROM found) AS n_sets
     FROM found GROUP BY featurization, kind, feature
 )"""
 _IMPORTANCES = f"""
 WITH {_SHOWN}
 SELECT f.*, o.place, o.n_features FROM found f JOIN ordered o USING (featurization, kind, feature)
-WHERE o.place < {_MOST} ORDER BY f.featurization, f.kind, f.selection_order, o.place
+WHERE o.place < ceil({_MOST} / o.n_sets) ORDER BY f.featurization, f.kind, f.selection_order, o.place
 """
 _ABSENT = f"""
 WITH {_SHOWN}
@@ -45,7 +46,7 @@ WHERE (s.selection_order, k.kind) NOT IN (SELECT (selection_order, kind) FROM fo
 GROUP BY ALL ORDER BY ALL
 """
 _KINDS = {"model": "own importance", "permutation": "drop of AUROC"}
-_ROW_MM, _AROUND_MM, _HEAD_MM, _NAMES_MM, _LETTER_MM = 3.6, 13, 20, 45, 1.12
+_ROW_MM, _AROUND_MM, _HEAD_MM, _NAMES_MM, _LETTER_MM = 3.6, 12, 16, 45, 1.12
 
 
 def _draw(tables: Tables, background: Background) -> Sheet:
@@ -120,9 +121,9 @@ IMPORTANCE = Figure(
         "permuted among them; below 0 where permuting helped. Features are highly correlated, and what one "
         "shares with another either may get. Mark: mean over the iterations in which it is defined "
         "(permuted in fewer). Line: 2.5 to 97.5 percentile over iterations, which is instability of the "
-        f"model and no confidence interval. At most {_MOST} features per set and kind, those with the "
-        "largest mean over the combinations shown, in this order; how many there are stands at the left. "
-        + RULE
+        f"model and no confidence interval. At most {_MOST} features of a kind are shown (with several "
+        "feature sets: so many in all), those with the largest mean over the combinations shown, in this "
+        "order; how many there are stands at the left. " + RULE
     ),
     queries={"importances": _IMPORTANCES, "absent": _ABSENT, "chosen": CHOSEN},
     draw=_draw,

@@ -80,9 +80,7 @@ def heads(panels: Sequence[Axes], chosen: pd.DataFrame, background: Background, 
             "fontsize": 5.5,
         }
         axes.annotate(text, (0, 1), xytext=(0, 3 + 6.6 * lines), **place)
-        axes.set_title(
-            wrap(row["role"], letters - 4), loc="left", fontsize=6.5, pad=5.5 + 6.6 * lines
-        )
+        axes.set_title(wrap(row["role"], letters - 4), loc="left", fontsize=6.5, pad=5.5 + 6.6 * lines)
 
 
 def label_edges(panels: Sequence[Axes], x: str, y: str) -> None:
