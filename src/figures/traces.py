@@ -92,7 +92,6 @@ def _draw(tables: Tables, background: Background) -> Sheet:
     row_mm = min(_TALLEST_MM, max(_LOWEST_MM, row_mm))
     sheet = new_sheet("double", blocks * (n_pairs * (row_mm + _HEAD_MM) + _FOOT_MM))
     axes = sheet.subplots(blocks * n_pairs, across, squeeze=False)
-    sheet.get_layout_engine().set(h_pad=0.01, hspace=0)  # type: ignore[union-attr, call-arg]
     for place in range(n_recordings):
         block, column = divmod(place, across)
         stack = axes[block * n_pairs : (block + 1) * n_pairs, column]
