@@ -35,7 +35,7 @@ grids AS (
 ),
 averaged AS (
     SELECT d.stage, d.featurization, d.method, coalesce(m.category = 'ground truth', false) AS is_truth,
-           avg(d.quality) AS quality, avg(d.auroc) AS auroc, count(*) AS n_cells,
+           round(avg(d.quality), 12) AS quality, round(avg(d.auroc), 12) AS auroc, count(*) AS n_cells,
            count(*) = any_value(g.n_others) AS complete
     FROM drawn d JOIN grids g USING (stage, featurization)
     LEFT JOIN methods m ON m.stage = d.stage AND m.name = d.method
