@@ -192,7 +192,7 @@ def _legend(chosen: pd.DataFrame, background: Background) -> list[Artist]:
         Line2D([], [], color=GREY, linewidth=1.4, linestyle=":", label="treat everybody"),
         Line2D([], [], color=INK, linewidth=0.7, label="treat nobody"),
         Line2D([], [], color=GREY, linewidth=0, marker="|", markersize=8, markeredgewidth=1.4,
-               label="95 % sampling interval at the reported thresholds (pale lines), at the study's prevalence"),
+               label="95 % sampling interval at the reported thresholds (pale lines), study's prevalence"),
     ]  # fmt: skip
 
 

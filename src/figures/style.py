@@ -124,7 +124,8 @@ class Background:
         Parameters
         ----------
         row : mapping
-            Holds the columns featurization, outlier_method, imputation_method and classifier.
+            Holds the columns featurization, outlier_method, imputation_method and classifier; a method that
+            is NULL is not used.
         without : str
             A stage to leave out: 'outlier', 'imputation' or 'classifier'.
         """
@@ -132,7 +133,7 @@ class Background:
         return " + ".join(
             self.label(stage, row[column])
             for stage, column in FACTORS.items()
-            if stage != without and (stage != "features" or several)
+            if stage != without and (stage != "features" or several) and pd.notna(row[column])
         )
 
     def incomplete(self) -> str:
