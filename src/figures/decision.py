@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -109,13 +109,19 @@ def _net_benefit(axes: Axes, curves: pd.DataFrame, everybody: pd.DataFrame, coun
     axes.axhline(0, color=INK, linewidth=0.7, gid="treat none")
     look: dict[str, Any] = {"color": GREY, "linewidth": 1.4, "linestyle": ":", "zorder": 3}
     axes.plot(everybody["threshold"], everybody["treat_all"], gid="treat all", **look)
-    for order, curve in curves.groupby("selection_order"):
-        look = {"color": line_colour(int(order)), "linewidth": _width(int(order), count)}
+    for order, curve in _by_order(curves):
+        look = {"color": line_colour(order), "linewidth": _width(order, count)}
         axes.plot(curve["threshold"], curve["net_benefit"], gid="curve", **look)
         if curve["net_benefit_pop_unshifted"].notna().any():
             look |= {"linewidth": 0.7, "linestyle": _DASHED}
             axes.plot(curve["threshold"], curve["net_benefit_pop_unshifted"], gid="unshifted", **look)
     _label_thresholds(axes)
+
+
+def _by_order(curves: pd.DataFrame) -> Iterator[tuple[int, pd.DataFrame]]:
+    """The curve of each combination, in the order of showing."""
+    for order in sorted(set(curves["selection_order"])):
+        yield order, curves[curves["selection_order"] == order]
 
 
 def _width(order: int, count: int) -> float:
@@ -132,8 +138,8 @@ def _label_thresholds(axes: Axes) -> None:
 
 def _gain(axes: Axes, gains: pd.DataFrame, count: int) -> None:
     axes.axhline(0, color=INK, linewidth=0.7)
-    for order, curve in gains.groupby("selection_order"):
-        look: dict[str, Any] = {"color": line_colour(int(order)), "linewidth": _width(int(order), count)}
+    for order, curve in _by_order(gains):
+        look: dict[str, Any] = {"color": line_colour(order), "linewidth": _width(order, count)}
         axes.plot(curve["threshold"], curve["gain"], gid="gain", **look)
     _label_thresholds(axes)
 

@@ -65,15 +65,15 @@ def _panel(axes: Axes, part: pd.DataFrame) -> None:
 
 
 def _legend() -> list[Line2D]:
-    handles = []
-    for look, words in (
-        ({"marker": "o", "markersize": 3}, "class at 0.5 right"),
-        ({"marker": "x", "markersize": 4}, "class at 0.5 wrong"),
-    ):
-        handles += [
-            Line2D([], [], color=colour, linewidth=0, label=f"{name}, {words}", **look)
-            for _, colour, name in _CLASSES
-        ]
+    looks: dict[str, dict[str, Any]] = {
+        "class at 0.5 right": {"marker": "o", "markersize": 3},
+        "class at 0.5 wrong": {"marker": "x", "markersize": 4},
+    }
+    handles = [
+        Line2D([], [], color=colour, linewidth=0, label=f"{name}, {words}", **look)
+        for words, look in looks.items()
+        for _, colour, name in _CLASSES
+    ]
     return [*handles, Line2D([], [], color=GREY, linewidth=0.7, linestyle=(0, (4, 2)), label="0.5")]
 
 
