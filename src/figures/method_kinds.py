@@ -88,6 +88,9 @@ def _draw(tables: Tables, background: Background) -> Sheet:
         _combinations(axes, runs, background, metric)
         axes.set_xlabel(words)
     panels[1, 0].set_title("Classification, out-of-bag mean (oob)", loc="left")
+    for row, slots in zip(panels, (upper, _slots(runs)), strict=True):
+        for axes in row:  # not shared: then the rows of one would bear the names of the other
+            axes.set_ylim(slots + 0.8, 0.2)
     legend_below(sheet, _legend(runs, background), columns=1)
     return sheet
 
@@ -104,7 +107,7 @@ def _error(rows: pd.DataFrame, background: Background) -> str:
     if rows.empty:
         return "Mean absolute error"
     detector = background.label("outlier", rows["outlier_method"].iloc[0])
-    return f"Mean absolute error ({rows['unit'].iloc[0]}) after {detector}\n(lower is better)"
+    return f"Mean absolute error ({rows['unit'].iloc[0]}, lower is better)\nafter {detector}"
 
 
 def _quality(axes: Axes, rows: pd.DataFrame, background: Background, stage: str) -> None:
@@ -140,7 +143,6 @@ def _name_rows(axes: Axes, rows: pd.DataFrame, background: Background, stage: st
     """Names of the methods at the left, and of each category in the free row above its methods."""
     labels = [background.label(stage, method) for method in rows["method"]]
     axes.set_yticks(rows["y"], labels, fontsize=6)
-    axes.set_ylim(rows["y"].max() + 0.8, 0.2)
     for category, part in rows.groupby("category"):
         words = str(category)
         look: dict[str, Any] = {"fontsize": 6, "fontweight": "bold", "color": GREY, "va": "center"}
