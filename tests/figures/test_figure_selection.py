@@ -57,8 +57,8 @@ def test_one_row_per_role_in_the_order_of_showing(tmp_path):
     ]
     assert chosen(tmp_path, rows) == {
         "r2": "Ground truth",
-        "r3": "Champion, best foundation model",
-        "r0": "Best traditional",
+        "r3": "Champion, best single foundation model",
+        "r0": "Best classical",
     }
 
 
