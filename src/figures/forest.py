@@ -13,7 +13,17 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from src.figures.figure import Figure, Tables
-from src.figures.style import GREY, INK, PALE, Background, legend_below, new_sheet, records, wrap
+from src.figures.style import (
+    GREY,
+    INK,
+    PALE,
+    Background,
+    legend_below,
+    new_sheet,
+    records,
+    with_interval,
+    wrap,
+)
 
 ESTIMATES = """
 WITH marked AS (
@@ -61,7 +71,8 @@ def draw(tables: Tables, background: Background, *, stage: str) -> Sheet:
     rows, baseline = tables["estimates"], tables["baseline"]
     chosen = rows[rows["chosen"]]
     labels = [_label(row, background, stage) for row in records(chosen)]
-    lines = sum(max(2, label.count("\n") + 1) for label in labels)
+    words = [_words(row, background, stage) for row in records(chosen)]
+    lines = sum(1 + max(text.count("\n") for text in pair) for pair in zip(labels, words, strict=True))
     sheet = new_sheet("double", 20 + min(3.4 * lines, _HIGHEST_MM))
     panels = sheet.subplots(1, 2, sharey=True)
     for axes, (metric, title) in zip(panels, _PANELS, strict=True):
@@ -71,7 +82,9 @@ def draw(tables: Tables, background: Background, *, stage: str) -> Sheet:
             axes.axvline(value, color=GREY, linestyle=(0, (4, 2)), linewidth=0.8, zorder=0, gid="baseline")
     panels[0].set_yticks(chosen["row_number"], labels)
     panels[0].set_ylim(len(chosen) + 0.6, 0.4)
-    _words(panels[1], chosen, background, stage)
+    place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "va": "center", "fontsize": 5.5}
+    for row, text in zip(chosen["row_number"], words, strict=True):
+        panels[1].annotate(text, (1.02, row), **place)
     legend_below(sheet, _legend(rows, not baseline.empty), columns=2)
     return sheet
 
@@ -101,16 +114,10 @@ def _panel(axes: Axes, rows: pd.DataFrame, metric: str, colours: list[str]) -> N
     axes.set_axisbelow(True)
 
 
-def _words(axes: Axes, chosen: pd.DataFrame, background: Background, stage: str) -> None:
-    """Beside each row: the estimate with its sampling interval, and the rest of the chosen combination."""
-    for row in records(chosen):
-        text = (
-            f"AUROC {row['auroc']:.3f} ({row['auroc_lo']:.3f} to {row['auroc_hi']:.3f})\n"
-            f"with {background.combination(row, without=stage)}"
-        )
-        axes.annotate(
-            text, (1.02, row["row_number"]), xycoords=("axes fraction", "data"), va="center", fontsize=5.5
-        )
+def _words(row: Mapping[str, Any], background: Background, stage: str) -> str:
+    """What stands beside a row: the estimate with its sampling interval, and the rest of the combination."""
+    estimate = with_interval(row["auroc"], row["auroc_lo"], row["auroc_hi"])
+    return f"AUROC {estimate}\n{wrap(f'with {background.combination(row, without=stage)}', 56)}"
 
 
 def _legend(rows: pd.DataFrame, with_baseline: bool) -> list[Line2D]:

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from src.figures.figure import Figure, Tables
 from src.figures.panels import grid, heads, label_edges
 from src.figures.selection import CHOSEN, RULE, SELECTED
-from src.figures.style import GREY, PALE, Background, legend_below, line_colour, records
+from src.figures.style import GREY, PALE, Background, legend_below, line_colour, records, with_interval
 
 _CURVES = f"""
 WITH {SELECTED}
@@ -46,7 +46,7 @@ def _draw(tables: Tables, background: Background) -> Sheet:
             )
         axes.plot(curve["fpr"], curve["tpr"], color=colour, gid="curve")
         value = estimates.loc[order]
-        words = f"AUROC {value['auroc']:.3f}\n({value['auroc_lo']:.3f} to {value['auroc_hi']:.3f})"
+        words = "AUROC " + with_interval(*value[["auroc", "auroc_lo", "auroc_hi"]]).replace(" (", "\n(")
         axes.text(0.97, 0.05, words, ha="right", va="bottom", fontsize=6)
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     label_edges(panels, "1 - specificity", "Sensitivity")

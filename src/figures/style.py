@@ -204,6 +204,11 @@ def wrap(text: str, width: int = 26) -> str:
     return "\n".join(textwrap.wrap(text, width, break_long_words=True)) or text
 
 
+def with_interval(value: float, low: float, high: float) -> str:
+    """A number with its interval in brackets, in three digits; by itself where the interval is undefined."""
+    return f"{value:.3f}" if pd.isna(low) or pd.isna(high) else f"{value:.3f} ({low:.3f} to {high:.3f})"
+
+
 def readable_on(colour: Sequence[float]) -> str:
     """Ink or white, whichever has more contrast on a colour (red, green, blue in 0 to 1; WCAG 2.1)."""
     linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]

@@ -390,3 +390,16 @@ def test_tasks_without_quality_say_so(changed):
     assert words(sheet).count("not in this database") == 2
     assert marks(sheet)["method"] == 0
     assert marks(sheet)["chosen"] == 2
+
+
+@pytest.mark.parametrize("name", ["roc", "forest_classifier", "feature_sets"])
+def test_an_undefined_interval_is_left_out_and_never_written_as_a_number(changed, gaps_db, name):
+    whole, _, _ = drawn(figure(name), gaps_db, laid_out=False)
+    assert any(" to " in text for text in words(whole))
+    undefined = changed("UPDATE essential_metrics SET auroc_lo = NULL", "DELETE FROM baseline_metrics")
+    if name == "feature_sets":
+        undefined = changed("UPDATE baseline_metrics SET auroc_lo = NULL WHERE featurization = 'age'")
+    sheet, _, _ = drawn(figure(name), undefined, laid_out=False)
+    said = [text for text in words(sheet) if text.startswith("AUROC")]
+    assert not any("nan" in text for text in said)
+    assert sum(" to " not in text for text in said) == (1 if name == "feature_sets" else len(said))
