@@ -20,14 +20,16 @@ def look_ahead(combination: Combination) -> dict[str, Any]:
     -------
     dict
         `state` ('reusable', 'planned' or 'not ready'), `run_name`, `metrics` (empty), `seconds` (projected),
-        and for one that is not ready `error`, what it lacks.
+        and for one that is not ready `error`, with which it would fail before its first stage.
     """
     status = {"run_name": combination.run_name, "metrics": {}}
     if find_finished(combination, open_tracking(combination)) is not None:
         return status | {"state": "reusable", "seconds": 0.0}
-    for needed in combination.steps.values():
-        if reason := needed.lacks(combination.cohort.has_truth):
-            return status | {"state": "not ready", "seconds": 0.0, "error": reason}
+    try:
+        for stage in combination.steps:
+            combination.check_ready(stage)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the run would end with it
+        return status | {"state": "not ready", "seconds": 0.0, "error": str(error)}
     labels = combination.cohort.subjects["label"].dropna().to_numpy(dtype=int)
     step = combination.steps["classifier"]
     if step.key() not in _timed:
