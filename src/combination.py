@@ -21,7 +21,7 @@ from src.registry import FACTORS
 from src.requirements import NotReady
 
 NOT_IN_KEY = frozenset({"n_jobs", "device", "verbose"})
-"""Parameters not of what a method is but of where it runs; the tag `accelerator` says where it ran."""
+"""Parameters not of what a method is but of where it runs; the tag `accelerator` says what `device` was."""
 
 WEIGHTS = "checkpoint"
 """Parameter that names pretrained weights, in every method that has some."""

@@ -41,9 +41,7 @@ def look_ahead(combination: Combination) -> dict[str, Any]:
     return status | {"state": "planned", "seconds": seconds}
 
 
-_timed: dict[
-    tuple[str, Callable[..., int]], float
-] = {}  # a sweep times each classifier once
+_timed: dict[tuple[str, Callable[..., int]], float] = {}  # a sweep times each classifier once
 
 
 def _seconds_per_fit(step: Step, y: np.ndarray, fit: Callable[..., int]) -> float:

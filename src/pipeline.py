@@ -524,7 +524,9 @@ def _record(combination: Combination, stage: str, outcome: Outcome, started: flo
     metrics = {"duration_s": time.time() - started} | dict(outcome.metrics)
     metrics = {key: value for key, value in metrics.items() if np.isfinite(value)}
     tags |= {"unpublished_weights": own} if (own := combination.unpublished_weights) else {}
-    tags |= {"accelerator": accelerator()} | dict(outcome.tags)
+    if status == "FINISHED":  # what failed may have failed in another stage, and in another process
+        tags |= {"accelerator": accelerator(combination.steps[stage].parameters.get("device", "cpu"))}
+    tags |= outcome.tags
     return Record(_experiment(stage), name, params, tags, metrics, outcome.write, started, status)
 
 

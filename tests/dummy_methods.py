@@ -96,6 +96,14 @@ class Constant:
         return Imputed(np.where(missing, self.value, pupil + self.offset))
 
 
+class OnDevice(Constant):
+    """An imputer that may run somewhere else."""
+
+    def __init__(self, device: str) -> None:
+        super().__init__()
+        self.device = device
+
+
 class Trained(Constant):
     """An imputer with two networks; the process that fits it may be killed in the second's third epoch."""
 
