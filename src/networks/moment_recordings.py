@@ -155,8 +155,7 @@ class Reader:
         size = typical_size(shown)
         values, known = self._blocks(shown / size)
         wanted, counted = block_means(target / size, self.stride)
-        shortest, longest = (max(1, round(samples / self.stride)) for samples in tuning.gaps.steps)
-        gaps = Gaps(tuning.gaps.share, (shortest, longest))
+        gaps = tuning.gaps.in_blocks(self.stride)
         loss = _tuning_loss(values, known, wanted, counted, gaps, tuning.hidden_only)
         train(network, loss, len(values), tuning.how, self.machine)
 

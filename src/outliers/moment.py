@@ -149,8 +149,7 @@ class MomentFinetune(MomentZeroShot):
         how = Training(
             epochs, train_batch_size, learning_rate, seed, patience, mixed_precision=mixed_precision
         )
-        shortest, longest = gap_samples
-        self.tuning = Tuning(tuned, Gaps(gap_share, (shortest, longest)), hidden_only=False, how=how)
+        self.tuning = Tuning(tuned, Gaps(gap_share, gap_samples), hidden_only=False, how=how)
 
     def _tune(self, pupil: np.ndarray, bad: np.ndarray) -> None:
         rows = ~bad.all(axis=1)

@@ -89,8 +89,7 @@ class TimesNet:
             "dropout": dropout,
         }
         self.training = Training(epochs, batch_size, learning_rate, seed, patience)
-        shortest, longest = (max(1, round(samples / stride)) for samples in gap_samples)
-        self.gaps = Gaps(gap_share, (shortest, longest))
+        self.gaps = Gaps(gap_share, gap_samples).in_blocks(stride)
         self.max_fpr = max_fpr
         self.machine = Machine(n_jobs, device, verbose)
 
