@@ -138,10 +138,12 @@ class _Run:
         self.best_loss = np.inf
 
     def digest(self) -> str:
-        """Hash of the settings and of the weights to begin with."""
+        """Hash of the settings, of the weights to begin with, and of which of them are trained."""
         import torch
 
         digest = hashlib.blake2b(f"{self.how} {len(self.rows)} {len(self.held_out)}".encode(), digest_size=16)
+        trained = [name for name, parameter in self.network.named_parameters() if parameter.requires_grad]
+        digest.update(str(trained).encode())
         for name, tensor in self.network.state_dict().items():
             digest.update(f"{name} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy())
