@@ -77,8 +77,8 @@ class MomentZeroShot:
         finite = np.isfinite(cohort.pupil)
         if not finite.any():
             raise ValueError(
-                "outlier detection: all samples of all fitted recordings are lost, not above 0 or constant; "
-                "expected pupil sizes to learn from"
+                f"outlier detection {self.name}: all samples of all fitted recordings are lost; expected "
+                "pupil sizes to learn from"
             )
         self.network_ = self.reader.open()
         self._tune(cohort.pupil, cohort.truth_mask | ~finite)
