@@ -43,9 +43,10 @@ def accelerator(device: str) -> str:
         return "cpu"
     import torch
 
-    if device == "auto":
-        return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    return torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else device
+    from src.networks.device import torch_device
+
+    target = torch_device(device)
+    return torch.cuda.get_device_name(target) if target.type == "cuda" else target.type
 
 
 def _git(*arguments: str) -> str | None:

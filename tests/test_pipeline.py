@@ -231,10 +231,10 @@ def test_a_run_says_what_it_ran_on_and_not_what_the_machine_has(combination, mon
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: f"GPU {device}")
     told = {device: accelerator(device) for device in ("cpu", "auto", "cuda:1", "meta")}
-    assert told == {"cpu": "cpu", "auto": "GPU None", "cuda:1": "GPU cuda:1", "meta": "meta"}
+    assert told == {"cpu": "cpu", "auto": "GPU cuda", "cuda:1": "GPU cuda:1", "meta": "meta"}
     run_combination(with_step(combination, "imputation", "dummy_methods.OnDevice", device="auto"))
     logged = {run.experiment: run.tags["accelerator"] for run in list_runs(combination.tracking_uri)}
-    assert logged.pop("PLR_Imputation") == "GPU None"
+    assert logged.pop("PLR_Imputation") == "GPU cuda"
     assert len(logged) == 3 and set(logged.values()) == {"cpu"}
 
 

@@ -220,7 +220,6 @@ def draw_curves(
             noises = given.repeat_interleave(len(rows), dim=1)
             drawn = _denoise(network, shown, conditions, levels, noises, drawing.bound)
             curves.append(drawn[:, 0].double().cpu().numpy().reshape(n_draws, len(rows), -1))
-        network.to("cpu")
     return _finite(np.concatenate(curves, axis=1))
 
 
@@ -283,7 +282,6 @@ def reconstruct(
         for rows in batches(np.arange(len(values)), batch_size):
             result = network(_inputs(values[rows], known[rows], target))
             curves.append(result["reconstruction"][..., 0].double().cpu().numpy())
-        network.to("cpu")
     return _finite(np.concatenate(curves))
 
 

@@ -192,10 +192,9 @@ class _Run:
         return shown
 
     def end(self) -> None:
-        """Take the best weights and leave the device."""
+        """Take the best weights."""
         if self.best:
             self.network.load_state_dict(self.best)
-        self.network.to("cpu")
         self.network.eval()
 
     def _pass(self) -> float:
@@ -250,12 +249,13 @@ class _Run:
 def on_device(network: Any, machine: Machine, seed: int) -> Iterator[Any]:
     """Move the network to its device, with threads and torch's seed set; yield the device, restore the rest.
 
-    The network stays on the device.
+    The network is on the CPU afterwards, whatever happens.
     """
     import torch
 
-    available = "cuda" if torch.cuda.is_available() else "cpu"
-    target = torch.device(available if machine.device == "auto" else machine.device)
+    from src.networks.device import torch_device
+
+    target = torch_device(machine.device)
     threads = torch.get_num_threads()
     torch.set_num_threads(machine.n_jobs)
     try:
@@ -264,6 +264,7 @@ def on_device(network: Any, machine: Machine, seed: int) -> Iterator[Any]:
             network.to(target)
             yield target
     finally:
+        network.to("cpu")
         torch.set_num_threads(threads)
 
 
