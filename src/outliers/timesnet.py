@@ -113,8 +113,8 @@ class TimesNet:
         clean = traces.trusted & ~cohort.truth_mask
         if not clean.any():
             raise ValueError(
-                "outlier detection TimesNet-gt: of the samples of all fitted recordings each is lost, disturbed "
-                "or marked in the artefact mask; expected pupil sizes to learn from"
+                "outlier detection TimesNet-gt: of the samples of all fitted recordings each is lost, "
+                "disturbed or marked in the artefact mask; expected pupil sizes to learn from"
             )
         self._learn_scale(traces, clean)
         shown, target = self._shown(traces), self._target(traces, cohort)
