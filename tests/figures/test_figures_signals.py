@@ -8,15 +8,13 @@ import shutil
 import duckdb
 import numpy as np
 import pytest
+from drawing import FIGURES, marks
+from drawing import drawn as drawn_to_the_end
 from matplotlib.colors import to_hex
-from test_figures_drawn import drawn as drawn_to_the_end
-from test_figures_drawn import marks
 
-from src.figures.catalogue import find_figures, read
+from src.figures.catalogue import read
 from src.figures.feature_names import readable_feature
 from src.results.database import open_results
-
-FIGURES = {figure.name: figure for figure in find_figures()}
 
 
 def drawn(name, database):
