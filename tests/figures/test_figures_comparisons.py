@@ -378,6 +378,32 @@ class TestConfidenceSet:
 
 
 @pytest.mark.parametrize(
+    ("name", "table"), [("critical_difference_brier", "critical_differences"), ("method_effects",) * 2]
+)
+def test_of_many_feature_sets_the_two_largest_are_shown(name, table, two_feature_sets_db, tmp_path):
+    more = [
+        statement
+        for features, n in (("embeddings", 11), ("other", 10))
+        for statement in (
+            f"INSERT INTO essential_metrics SELECT * REPLACE ('{features}' AS featurization, "
+            f"run_id || '{features}' AS run_id) FROM essential_metrics "
+            f"WHERE featurization = 'baseline' LIMIT {n}",
+            f"INSERT INTO {table} SELECT * REPLACE ('{features}' AS featurization) FROM {table} "
+            "WHERE featurization = 'baseline'",
+            f"INSERT INTO coverage SELECT * REPLACE ('{features}' AS featurization) FROM coverage "
+            "WHERE featurization = 'baseline'",
+            f"INSERT INTO methods SELECT * REPLACE ('{features}' AS name, '{features}' AS display_name) "
+            "FROM methods WHERE stage = 'features' AND name = 'baseline'",
+        )
+    ]
+    database = changed(
+        two_feature_sets_db, tmp_path, f"DELETE FROM {table} WHERE featurization = 'simple'", *more
+    )
+    shown = {title.split(":")[0].split(", ")[1] for title in titles(picture(name, database)) if ":" in title}
+    assert shown == {"Hand-crafted (baseline)", "embeddings"}
+
+
+@pytest.mark.parametrize(
     ("name", "table", "comparison"),
     [
         ("critical_difference_brier", "critical_differences", "ranks"),
