@@ -20,7 +20,9 @@ _HEAD_MM = 20
 def grid(
     count: int, height_mm: float = 0, parts: tuple[float, ...] = (1,), square: bool = False
 ) -> tuple[Sheet, list[Any]]:
-    """Lay out one panel per combination, at most four in a row; all have probabilities on their x axis.
+    """Lay out one panel per combination, at most four in a row, all on the same axes.
+
+    Their x axis holds probabilities.
 
     Parameters
     ----------
@@ -51,6 +53,9 @@ def grid(
     stacks = []
     for number in range(down * across):
         row, column = divmod(number, across)
+        if row and not column:
+            for part in range(len(parts)):
+                axes[row * len(parts) + part, 0].sharey(axes[part, 0])
         stack = [axes[row * len(parts) + part, column] for part in range(len(parts))]
         if number < count:
             stacks.append(stack if len(parts) > 1 else stack[0])
