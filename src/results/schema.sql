@@ -59,7 +59,8 @@ CREATE TABLE methods (
     colour VARCHAR,
     in_study BOOLEAN NOT NULL,
     runnable BOOLEAN NOT NULL,
-    sort_order INTEGER NOT NULL
+    sort_order INTEGER NOT NULL,
+    tuned_of VARCHAR
 );
 COMMENT ON TABLE methods IS 'Dictionary of methods. One row per stage and method of the registry. Key: stage, name.';
 COMMENT ON COLUMN methods.stage IS 'outlier, imputation, features or classifier.';
@@ -68,8 +69,9 @@ COMMENT ON COLUMN methods.display_name IS 'Name to show in figures and reports.'
 COMMENT ON COLUMN methods.category IS 'Kind of method, e.g. ground truth, foundation model, deep learning, traditional, ensemble.';
 COMMENT ON COLUMN methods.colour IS 'Colour to draw it with, #rrggbb.';
 COMMENT ON COLUMN methods.in_study IS 'True for the methods of the published study.';
-COMMENT ON COLUMN methods.runnable IS 'True where a config existed when the database was built.';
+COMMENT ON COLUMN methods.runnable IS 'True where a config existed when the database was built; for a tuned classifier that of `tuned_of`.';
 COMMENT ON COLUMN methods.sort_order IS 'Order in figures and tables, ascending.';
+COMMENT ON COLUMN methods.tuned_of IS 'The classifier that this one is when its parameters were searched for; NULL for all others.';
 
 CREATE TABLE metrics (
     name VARCHAR NOT NULL,
