@@ -101,7 +101,7 @@ def retention_held(
 def run(quick: bool) -> list[Row]:
     """Simulate 2000 samples (`quick`: 100) per AUROC and kind of miscalibration.
 
-    Little is asked where predictions are too extreme: a smoother misses a steep end of the curve.
+    Nothing is asked where predictions are miscalibrated: a smoother misses a steep end of the curve.
     """
     n = 100 if quick else N_SAMPLES
     rows = []
@@ -126,7 +126,7 @@ def _calibration_rows(
 
 
 def _enough(measure: str, shares: np.ndarray, asked: bool) -> Row:
-    """Ask for 0.92 on average: too wide a band shows beside half of it, and harms nobody."""
+    """Ask for 0.92 on average; that a band is not far too wide shows in what half of it covers."""
     mean = float(shares.mean())
     return at_least(measure, mean, 0.92) if asked else Row(measure, mean)
 
