@@ -37,6 +37,7 @@ from src.results.database import ResultsDatabase, open_results
 FORMATS = ("png", "pdf", "svg")
 _WORTH_A_PROCESS = 4
 """Figures for which starting another process pays."""
+_REASON_LETTERS = 300
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,9 @@ def _refusal(figure: Figure, results: ResultsDatabase) -> str:
     """Why the comparison a figure shows was not made, as the database has it."""
     sql = "SELECT DISTINCT reason FROM refusals WHERE comparison = $name ORDER BY reason"
     reasons = results.query(sql, {"name": figure.comparison})["reason"] if figure.comparison else ()
-    return "; ".join(reasons)
+    words = "; ".join(reasons)
+    short = f"{words[:_REASON_LETTERS]}… (in full: table refusals)"
+    return words if len(words) <= _REASON_LETTERS else short
 
 
 def read(figure: Figure, results: ResultsDatabase) -> Tables:

@@ -60,13 +60,13 @@ ranked AS (
 )
 SELECT stage, featurization, count(*) AS n_methods,
        CASE WHEN count(*) >= {_ENOUGH} THEN corr(x, y) END AS spearman
-FROM ranked GROUP BY stage, featurization
+FROM ranked GROUP BY stage, featurization ORDER BY stage, featurization
 """
 _LEFT_OUT = f"""
 WITH {_CELLS}
 SELECT stage, featurization, count(*) AS n_cells,
        count(*) FILTER (quality IS NULL OR auroc IS NULL) AS n_left_out
-FROM cells GROUP BY stage, featurization
+FROM cells GROUP BY stage, featurization ORDER BY stage, featurization
 """
 
 _STAGES = (("outlier", "detector"), ("imputation", "imputer"))

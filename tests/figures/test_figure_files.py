@@ -24,14 +24,14 @@ COMMAND = [sys.executable, str(ROOT / "scripts" / "make_figures.py")]
 
 
 @pytest.fixture(scope="module")
-def drawn_files(gaps_db, tmp_path_factory):
+def drawn_files(whole_db, tmp_path_factory):
     out = tmp_path_factory.mktemp("figures")
-    draw_all(gaps_db, out, formats=["png"])
+    draw_all(whole_db, out, formats=["png"])
     return out
 
 
-def test_csv_is_what_the_queries_give(gaps_db, drawn_files):
-    with open_results(gaps_db) as results:
+def test_csv_is_what_the_queries_give(whole_db, drawn_files):
+    with open_results(whole_db) as results:
         for figure in find_figures():
             for number, (part, table) in enumerate(read(figure, results).items()):
                 name = f"{figure.name}_{part}.csv" if number else f"{figure.name}.csv"
@@ -41,14 +41,21 @@ def test_csv_is_what_the_queries_give(gaps_db, drawn_files):
                 )
 
 
-def test_json_says_where_the_numbers_come_from(gaps_db, drawn_files):
+def test_json_says_where_the_numbers_come_from(whole_db, drawn_files):
     for figure in find_figures():
         words = json.loads((drawn_files / f"{figure.name}.json").read_text())
-        assert words["database_sha256"] == hashlib.sha256(gaps_db.read_bytes()).hexdigest()
+        assert words["database_sha256"] == hashlib.sha256(whole_db.read_bytes()).hexdigest()
         assert (words["cohort_hash"], words["code_commit"]) == ("c0ffee0123456789", "abc1234")
         assert words["queries"] == dict(figure.queries)
         assert words["caption"] == figure.caption
-        assert len(words["cells_missing"]) == 3
+        assert words["cells_missing"] == []
+
+
+def test_json_names_the_missing_cells(gaps_db, tmp_path):
+    draw_all(gaps_db, tmp_path, ["roc"], ["svg"], commit="abc")
+    words = json.loads((tmp_path / "roc.json").read_text())
+    assert [cell["status"] for cell in words["cells_missing"]] == ["failed"] * 3
+    assert words["drawing_commit"] == "abc"
 
 
 def test_pdf_embeds_its_fonts(gaps_db, tmp_path):
