@@ -41,12 +41,13 @@ def best(reading: Reading) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] 
 
 
 def about_champion(reading: Reading) -> list[str]:
+    """Name the champion by the rule and, where it uses the ground truth, the best that does not."""
     champion, practical = best(reading)
     if champion is None:
         return ["Champion: none, no combination has a Brier score (table essential_metrics)."]
     line = (
-        "AUROC alone never picks a winner; the champion has the lowest out-of-bag Brier score (ties: the higher "
-        f"AUROC) of the whole database: {reading.name(champion)}: Brier {value(champion, 'brier')}, "
+        "AUROC alone never picks a winner; the champion has the lowest out-of-bag Brier score (ties: the "
+        f"higher AUROC) of the whole database: {reading.name(champion)}: Brier {value(champion, 'brier')}, "
         f"AUROC {value(champion, 'auroc')}. "
     )
     return [line + _practical(reading, champion, practical)]
@@ -66,6 +67,7 @@ def _practical(reading: Reading, champion: Row, practical: Row | None) -> str:
 
 
 def value(row: Row, metric: str) -> str:
+    """Write an estimate with its sampling interval."""
     return estimate(metric, "").show(row)
 
 
@@ -77,8 +79,8 @@ def about_choice(reading: Reading) -> list[str]:
     ]
     if curse := reading.first(_CURSE, asked):
         lines = [
-            f"Winner's curse: {reading.metric_name(curse['metric'])} of the best combination is optimistic by "
-            f"{round(curse['optimism'], 3) + 0.0:.3f}, chosen on drawn subjects and scored on the others "
+            f"Winner's curse: {reading.metric_name(curse['metric'])} of the best combination is optimistic "
+            f"by {round(curse['optimism'], 3) + 0.0:.3f}, chosen on drawn subjects and scored on the others "
             f"({curse['value']:.3f} becomes {curse['corrected']:.3f}; mean out-of-bag predictions, all "
             "combinations, with and without ground truth)."
         ]
@@ -86,9 +88,9 @@ def about_choice(reading: Reading) -> list[str]:
         lines.append(reading.lacking("Winner's curse as a number", "winners_curse", "winner's curse"))
     if found := reading.first(_DETECTABLE, asked):
         lines.append(
-            f"With {found['n_cases']} cases and {found['n_controls']} controls, two combinations must differ by "
-            f"{found['detectable']:.3f} in {reading.metric_name(found['metric'])} for a test to find it with a "
-            f"probability of {found['power']:.0%} (two-sided, {found['alpha']:.0%})."
+            f"With {found['n_cases']} cases and {found['n_controls']} controls, two combinations must differ "
+            f"by {found['detectable']:.3f} in {reading.metric_name(found['metric'])} for a test to find it "
+            f"with a probability of {found['power']:.0%} (two-sided, {found['alpha']:.0%})."
         )
     if undecided := reading.first(_UNDECIDED):
         lines.append(

@@ -46,7 +46,7 @@ def draw_chart(reading: Reading, metric: Metric) -> Sheet:
 
 
 def draw_cost(reading: Reading, rows: pd.DataFrame) -> Sheet:
-    """Draw the Brier score over the time of fitting, a colour per classifier, on a logarithmic axis of time."""
+    """Draw the Brier score over the time of fitting (logarithmic), a colour per classifier."""
     sheet = new_sheet("middle", 62)
     axes = sheet.subplots()
     handles = []

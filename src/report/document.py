@@ -82,15 +82,16 @@ class Table:
     rows: pd.DataFrame
     whole: bool = False
 
-        """The words above the columns."""
-        return [column.head for column in self.columns]
-
+    @property
+    def cells(self) -> list[list[Cell]]:
         """The cells of all rows."""
         return [
             [Cell(column.show(row), _key(row, column)) for column in self.columns]
             for row in records(self.rows)
         ]
 
+    @property
+    def values(self) -> pd.DataFrame:
         """The numbers and names behind the cells."""
         names = dict.fromkeys(name for column in self.columns for name in (column.name, *column.beside))
         return self.rows[[name for name in names if name in self.rows]]
@@ -150,7 +151,9 @@ def number(name: str, head: str, digits: int = 3, sign: str = "") -> Column:
     return Column(name, head, lambda row: _figure(row, name, digits, sign))
 
 
-def estimate(name: str, head: str, digits: int = 3, sign: str = "", ends: tuple[str, str] = ("", "")) -> Column:
+def estimate(
+    name: str, head: str, digits: int = 3, sign: str = "", ends: tuple[str, str] = ("", "")
+) -> Column:
     """Return a column of estimates, each with its 95 % sampling interval in brackets where there is one.
 
     The ends of the interval are the values NAME_lo and NAME_hi, unless named.
@@ -167,7 +170,7 @@ def estimate(name: str, head: str, digits: int = 3, sign: str = "", ends: tuple[
 
 
 def spread(low: str, high: str, head: str) -> Column:
-    """Return a column of percentiles over refits, which is no interval of an estimate; the text leaves it out."""
+    """Return a column of percentiles over refits, no interval of an estimate; the text leaves it out."""
 
     def show(row: Row) -> str:
         if _lacks(row, low) or _lacks(row, high):

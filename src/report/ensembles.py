@@ -39,7 +39,7 @@ def _members(reading: Reading, rows: Sequence[Row]) -> str:
     """Those used; behind them those not kept and left out, with their reasons."""
     listed: dict[str, list[str]] = {}
     for row in rows:
-        known = f"F1 {row['quality']:.3f}" if pd.notna(row["quality"]) else ""
+        known: str = f"F1 {row['quality']:.3f}" if pd.notna(row["quality"]) else ""
         about = known if row["status"] == "used" else row["reason"]
         name = reading.background.label(row["stage"], row["member"])
         listed.setdefault(row["status"], []).append(f"{name} ({about})" if about else name)

@@ -89,7 +89,7 @@ class Reading:
         return records(rows.head(1))[0] if len(rows) else None
 
     def of_combinations(self, sql: str, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
-        """Answer with a `run_id` and a `classifier` per row: the models asked for, in the order of the ranking."""
+        """Rows with `run_id` and `classifier`: those of the models asked for, in the order of the ranking."""
         rows = self.query(sql, params)
         if models := self.question.models:
             rows = rows[rows["classifier"].isin(models)]

@@ -27,16 +27,16 @@ WITH times AS (
     UNION ALL
     SELECT 'classifier', 3, classifier, fit_seconds FROM runs WHERE kind = 'combination'
 )
-SELECT t.stage, t.method, count(t.duration_s) AS n, min(t.duration_s) AS shortest, median(t.duration_s) AS median,
-       max(t.duration_s) AS longest, sum(t.duration_s) AS total
+SELECT t.stage, t.method, count(t.duration_s) AS n, min(t.duration_s) AS shortest,
+       median(t.duration_s) AS median, max(t.duration_s) AS longest, sum(t.duration_s) AS total
 FROM times t LEFT JOIN methods m ON m.stage = t.stage AND m.name = t.method
 WHERE t.duration_s IS NOT NULL GROUP BY t.stage, t.place, t.method, m.sort_order
 ORDER BY t.place, m.sort_order, t.method
 """
 _TIMES = "Wall-clock times as the runs logged them, s, on the machine that made them; no estimate."
 _ABOUT = (
-    "A stage is computed once and shared by all combinations that need it, so the times of a combination's stages "
-    "are not its own. Features take no stored time.",
+    "A stage is computed once and shared by all combinations that need it, so the times of a combination's "
+    "stages are not its own. Features take no stored time.",
     "Times are those of one machine and whatever else it did; compare orders of magnitude.",
 )
 

@@ -10,8 +10,8 @@ from src.report.document import Column, Part, Row, Table, count, estimate, numbe
 from src.report.reading import FACTOR_WORDS, Reading
 
 _EFFECTS = """
-SELECT metric, featurization, factor, replace(factor, '_method', '') AS stage, method, effect, lo, hi, p, p_holm,
-       p_bh, n_cells, reason
+SELECT metric, featurization, factor, replace(factor, '_method', '') AS stage, method, effect, lo, hi, p,
+       p_holm, p_bh, n_cells, reason
 FROM v_method_effects WHERE list_contains($metrics, metric)
 ORDER BY list_position($metrics, metric), featurization, factor DESC, loss NULLS LAST, method
 """
@@ -31,8 +31,8 @@ FROM refusals WHERE metric <> 'all' GROUP BY ALL ORDER BY comparison, featurizat
 """
 _FIGURES: tuple[str, ...] = ()
 _ABOUT = (
-    "An effect is the mean, over all cells of the other factors, of the value with the method minus that with "
-    "ground-truth cleaning (pupil-gt). Its interval and p value come from subjects: resamples are not "
+    "An effect is the mean, over all cells of the other factors, of the value with the method minus that "
+    "with ground-truth cleaning (pupil-gt). Its interval and p value come from subjects: resamples are not "
     "observations, and no test counts them.",
     "Shares of scatter and ranks describe these cells on these subjects; they carry no interval, and prove "
     "nothing about other subjects: the cells share them.",
@@ -75,10 +75,11 @@ def _effects(reading: Reading, metrics: Sequence[str]) -> Table:
     ]
     rows = reading.query(_EFFECTS, {"metrics": metrics})
     columns += [words("reason", "Why not")] if rows["reason"].notna().any() else []
-    words_ = "Differences of oob estimates with 95 % sampling intervals by subject; Holm over the methods of a factor."
-    return Table(
-        "method_effects", "Effect of each cleaning method against the ground truth", words_, columns, rows
+    about = (
+        "Differences of oob estimates, 95 % sampling intervals by subject; Holm over the methods of a factor."
     )
+    title = "Effect of each cleaning method against the ground truth"
+    return Table("method_effects", title, about, columns, rows)
 
 
 def _variance(reading: Reading, metrics: Sequence[str]) -> Table:

@@ -17,6 +17,7 @@ from src.report.document import (
     Picture,
     Row,
     Table,
+    count,
     estimate,
     number,
     p_value,
@@ -28,8 +29,8 @@ from src.report.parts.calibration import MEDIANS, narrow_slope
 from src.report.ranking import direction
 from src.report.reading import TRUTH_MARK, Reading
 
-# What stands beside the metrics of a combination: its place by the rule, whether it can be told from the best, and
-# the difference from the champion.
+# What stands beside the metrics of a combination: its place by the rule, whether it is in the confidence set,
+# and the difference from the champion.
 _BESIDE = """
 SELECT r.run_id, l.rank AS place, s.included AS in_confidence_set, c.difference, c.lo AS difference_lo,
        c.hi AS difference_hi, c.p_holm
@@ -41,8 +42,8 @@ WHERE r.kind = 'combination'
 """
 _PAIRS = """
 SELECT run_id_a AS run_id, featurization_a AS featurization, outlier_method_a AS outlier_method,
-       imputation_method_a AS imputation_method, classifier_a AS classifier, estimate_a, difference, lo, hi, p,
-       p_holm, p_bh, refit_lo, refit_hi, test, reason
+       imputation_method_a AS imputation_method, classifier_a AS classifier, estimate_a, difference, lo, hi,
+       p, p_holm, p_bh, refit_lo, refit_hi, test, reason
 FROM v_pairs WHERE against = 'champion' AND metric = $metric
 """
 _BASELINES = "SELECT * FROM v_baseline WHERE part = 'baseline' ORDER BY brier NULLS LAST, run_id"
@@ -133,22 +134,22 @@ def _has(reading: Reading, column: str) -> bool:
 def _leaderboard(reading: Reading, title: str) -> Table:
     beside = reading.query(_BESIDE)
     rows = reading.ranking.table.merge(beside, on="run_id", how="left")
-    rows = pd.concat([rows, _as_rows(reading)], ignore_index=True)
+    rows = pd.concat([_as_rows(reading), rows], ignore_index=True)
     columns = [
         Column("rank", "Rank", partial(_rank, reading), ("uses_truth",)),
         *(reading.method(name) for name in reading.factors),
         *_metric_columns(reading),
         *(spread(f"{name}_refit_lo", f"{name}_refit_hi", f"{head}, spread over refits")
           for name, head in (("auroc", "AUROC"), ("brier", "Brier")) if f"{name}_refit_lo" in rows),
-        Column("place", "Place by the rule", lambda row: "-" if pd.isna(row["place"]) else f"{row['place']:.0f}"),
+        count("place", "Place by the rule"),
         verdict("in_confidence_set", "In the confidence set"),
         estimate("difference", "Brier less the champion's [95 %]", 4, "+"),
         p_value("p_holm", "p (Holm)"),
     ]  # fmt: skip
     about = (
         f"{OOB} In brackets: 95 % sampling interval. Spread over refits: 2.5 to 97.5 percentile over the "
-        "resamples, no confidence interval. Rule: lowest Brier score, ties by AUROC. Confidence set: by Brier "
-        "score, 95 %."
+        "resamples, no confidence interval. Rule: lowest Brier score, ties by AUROC. Confidence set: by "
+        "Brier score, 95 %. Baselines stand first, without a rank."
     )
     return Table("ranking", title, about, columns, rows, whole=True)
 
@@ -175,7 +176,7 @@ def _metric_columns(reading: Reading) -> list[Column]:
 def _rank(reading: Reading, row: Row) -> str:
     if row.get("baseline") is True:
         return _features(reading, row).lower()
-    rank = "-" if pd.isna(row["rank"]) else f"{row['rank']:.0f}"
+    rank: str = "-" if pd.isna(row["rank"]) else f"{row['rank']:.0f}"
     return rank + (TRUTH_MARK if row["uses_truth"] else "")
 
 
@@ -222,8 +223,9 @@ def _pairs(reading: Reading, metric: str, name: str, rows: pd.DataFrame) -> Tabl
         words("test", "Test"),
     ]
     about = (
-        "Differences of oob estimates, paired by subject, with 95 % sampling interval; p values from subjects, "
-        "Holm and Benjamini-Hochberg over the combinations. Spread over refits: no confidence interval."
+        "Differences of oob estimates, paired by subject, with 95 % sampling interval; p values from "
+        "subjects, Holm and Benjamini-Hochberg over the combinations. Spread over refits: no confidence "
+        "interval."
     )
     return Table(
         f"against_champion_{metric}", f"{name}: each combination less the champion", about, columns, rows

@@ -12,7 +12,8 @@ from src.report.document import NO_ESTIMATE, Column, Part, Row, Table, count, wo
 from src.report.reading import Reading
 
 _COMMENTS = """
-SELECT column_name AS name, comment FROM duckdb_columns() WHERE table_name = 'provenance' ORDER BY column_index
+SELECT column_name AS name, comment FROM duckdb_columns() WHERE table_name = 'provenance'
+ORDER BY column_index
 """
 _EXCLUDED = """
 SELECT reason, coalesce(kind, 'not said') AS kind, count(*) AS runs, min(detail) AS example
@@ -20,7 +21,8 @@ FROM excluded_runs GROUP BY ALL ORDER BY runs DESC, reason, kind
 """
 _IDENTICAL = """
 SELECT a.run_name AS a, b.run_name AS b
-FROM identical_predictions i JOIN runs a ON a.run_id = i.run_id_a JOIN runs b ON b.run_id = i.run_id_b ORDER BY ALL
+FROM identical_predictions i JOIN runs a ON a.run_id = i.run_id_a JOIN runs b ON b.run_id = i.run_id_b
+ORDER BY ALL
 """
 _SPECIAL = """
 SELECT run_name, tuned, caveat, unpublished_weights FROM runs
@@ -36,15 +38,7 @@ _NOT_STORED = "The profile of the methods' settings (smoke, quick or paper) is n
 def answer(reading: Reading) -> Part:
     """Say where the numbers come from, and what about single runs must be known."""
     origin = reading.background.provenance
-    made = [
-        ("excluded", "Runs of the store that are not in this report", _EXCLUDED, [words("reason", "Reason"), words("kind", "Kind"), count("runs", "Runs"), words("example", "For example")]),
-        ("identical", "Combinations with the same predictions to the last bit", _IDENTICAL, [words("a", "One run"), words("b", "The other")]),
-        ("special", "Runs with something to know", _SPECIAL, [words("run_name", "Run"), words("tuned", "Tuned by"), words("caveat", "Caveat"), words("unpublished_weights", "Weights that are not the published ones")]),
-    ]  # fmt: skip
-    tables = [_origin(reading), _versions(origin)]
-    tables += [
-        Table(name, title, NO_ESTIMATE, columns, reading.query(sql)) for name, title, sql, columns in made
-    ]
+    tables = [_origin(reading), _versions(origin), _excluded(reading), _identical(reading), _special(reading)]
     nothing = [table.title for table in tables if table.rows.empty]
     lines = [_SOURCES[source]] if (source := str(origin["source"])) in _SOURCES else []
     lines += [_NOT_STORED] if "profile" not in origin else []
@@ -70,9 +64,37 @@ def _plain(value: Any) -> Any:
 
 def _versions(origin: Row | Mapping[str, Any]) -> Table:
     known = origin["package_versions"]
-    versions = {} if pd.isna(known) else json.loads(known)
+    versions: dict[str, Any] = {} if pd.isna(known) else json.loads(known)
     rows = pd.DataFrame(
         {"package": list(versions), "version": [str(version) for version in versions.values()]}
     )
     columns = [words("package", "Package"), words("version", "Version")]
     return Table("versions", "Package versions", NO_ESTIMATE, columns, rows)
+
+
+def _excluded(reading: Reading) -> Table:
+    columns = [
+        words("reason", "Reason"),
+        words("kind", "Kind"),
+        count("runs", "Runs"),
+        words("example", "For example"),
+    ]
+    title = "Runs of the store that are not in this report"
+    return Table("excluded", title, NO_ESTIMATE, columns, reading.query(_EXCLUDED))
+
+
+def _identical(reading: Reading) -> Table:
+    columns = [words("a", "One run"), words("b", "The other")]
+    title = "Combinations with the same predictions to the last bit"
+    return Table("identical", title, NO_ESTIMATE, columns, reading.query(_IDENTICAL))
+
+
+def _special(reading: Reading) -> Table:
+    columns = [
+        words("run_name", "Run"),
+        words("tuned", "Tuned by"),
+        words("caveat", "Caveat"),
+        words("unpublished_weights", "Weights that are not the published ones"),
+    ]
+    title = "Runs that are tuned, have a caveat, or unpublished weights"
+    return Table("special", title, NO_ESTIMATE, columns, reading.query(_SPECIAL))

@@ -13,10 +13,10 @@ SELECT * FROM v_instability WHERE kind = 'combination' AND auroc_refit_width IS 
 """
 _FIGURES: tuple[str, ...] = ()
 _ABOUT = (
-    "Instability is not uncertainty about patients: it says how far models trained on other resamples of the "
-    "same subjects differ. None of these spreads is a confidence interval.",
-    "Mean difference: how far a resample's model moves a subject's probability from that of the model trained "
-    "on everybody. Flips: the share of models that put a subject on the other side of the threshold.",
+    "Instability is not uncertainty about patients: it says how far models trained on other resamples of "
+    "the same subjects differ. None of these spreads is a confidence interval.",
+    "Mean difference: how far a resample's model moves a subject's probability from that of the model "
+    "trained on everybody. Flips: the share of models that put a subject on the other side of the threshold.",
 )
 
 
@@ -52,6 +52,6 @@ def _refit_widths(reading: Reading) -> Table:
         number("auroc_refit_width", "Width of the spread over refits"),
         number("auroc_sampling_width", "Width of the sampling interval"),
     ]
-    about = "Estimator: oob. Two widths of the AUROC that answer different questions; neither stands for the other."
+    about = "Estimator: oob. Two widths of the AUROC that answer different questions."
     rows = reading.of_combinations(_WIDTHS)
     return Table("widths", "Spread over refits beside the sampling interval", about, columns, rows)

@@ -14,10 +14,10 @@ from src.report.reading import Reading
 CHECKLIST = Path(__file__).resolve().parents[1] / "tripod_ai.yaml"
 NOT_HERE = "not from the database: the authors"
 _ABOUT = (
-    "TRIPOD+AI: Collins et al. BMJ 2024;385:e078378. The items are shortened and in other words: read the statement "
-    "itself before ticking anything.",
-    "An answer stands here only where the database holds it, and may be a part of what the item asks. Everything "
-    "else is for the authors to say; nothing here says that an item is fulfilled.",
+    "TRIPOD+AI: Collins et al. BMJ 2024;385:e078378. The items are shortened and in other words: read the "
+    "statement itself before ticking anything.",
+    "An answer stands here only where the database holds it, and may be a part of what the item asks. "
+    "Everything else is for the authors to say; nothing here says that an item is fulfilled.",
 )
 
 

@@ -26,15 +26,18 @@ SELECT d.run_id, d.featurization, d.outlier_method, d.imputation_method, d.class
 FROM v_decision d
 LEFT JOIN metric_estimates e ON d.population = 'study' AND e.estimator = 'oob' AND e.run_id = d.run_id
      AND e.metric = format('net_benefit_{{:02d}}', round(100 * d.threshold)::INTEGER)
-WHERE d.kind = 'combination' AND d.population = $population AND round(d.threshold, 2) IN ({", ".join(_THRESHOLDS)})
+WHERE d.kind = 'combination' AND d.population = $population
+      AND round(d.threshold, 2) IN ({", ".join(_THRESHOLDS)})
 GROUP BY ALL ORDER BY d.run_id
 """
 _SUMMARY = f"""
 WITH champion AS (SELECT run_id FROM v_leaderboard WHERE brier IS NOT NULL ORDER BY rank, run_id LIMIT 1)
-SELECT d.population, CASE d.population WHEN 'study' THEN p.prevalence_study ELSE p.prevalence_population END AS prevalence,
+SELECT d.population,
+       CASE d.population WHEN 'study' THEN p.prevalence_study ELSE p.prevalence_population END AS prevalence,
        round(d.threshold, 2) AS threshold, any_value(d.treat_all) AS treat_all,
        any_value(d.net_benefit) FILTER (d.run_id = (SELECT run_id FROM champion)) AS champion,
-       any_value(d.net_benefit_pop_unshifted) FILTER (d.run_id = (SELECT run_id FROM champion)) AS champion_unshifted,
+       any_value(d.net_benefit_pop_unshifted) FILTER (d.run_id = (SELECT run_id FROM champion))
+           AS champion_unshifted,
        max(d.net_benefit) AS best, count(*) FILTER (d.advantage > 0) AS useful, count(*) AS combinations
 FROM v_decision d CROSS JOIN provenance p
 WHERE d.kind = 'combination' AND round(d.threshold, 2) IN ({", ".join(_THRESHOLDS)})
