@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Sheet
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from src.figures.style import FACTORS, GREY, INK, finish, legend_below, new_sheet, records
 from src.registry import Metric
+from src.report.document import Picture
 from src.report.ranking import direction, rank
-from src.report.reading import TRUTH_MARK, Reading
+from src.report.reading import FACTOR_WORDS, TRUTH_MARK, Reading
 
 SHOWN = 40
 """Rows on a chart; the rest is in the tables."""
@@ -45,6 +47,14 @@ def draw_chart(reading: Reading, metric: Metric) -> Sheet:
     return sheet
 
 
+def chart(reading: Reading, metric: Metric, estimator: str) -> Picture:
+    """Return the chart of a metric as a picture of the report."""
+    stage = FACTOR_WORDS[reading.question.about.models].lower()
+    caption = f"Every combination with its intervals, best on top, a colour per {stage}. {estimator}"
+    draw = partial(draw_chart, reading, metric)
+    return Picture(f"chart_{metric.name}", metric.display_name, caption, draw)
+
+
 def draw_cost(reading: Reading, rows: pd.DataFrame) -> Sheet:
     """Draw the Brier score over the time of fitting (logarithmic), a colour per classifier."""
     sheet = new_sheet("middle", 62)
@@ -61,6 +71,7 @@ def draw_cost(reading: Reading, rows: pd.DataFrame) -> Sheet:
             )
         )
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.set_xlabel("time to fit and predict all resamples, s")
     axes.set_ylabel("Brier score (oob; lower is better)")
     legend_below(sheet, handles, columns=3)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from src.report.charts import draw_chart
+from src.report.charts import chart
 from src.report.document import OOB, POOLED, Part, Picture, Table, estimate, number
 from src.report.reading import Reading
 
@@ -82,7 +80,4 @@ def _smoothed(reading: Reading) -> Table:
 
 def _chart(reading: Reading) -> list[Picture]:
     slope = [metric for metric in reading.ranking.metrics if metric.name == "cal_slope"]
-    return [
-        Picture("chart_cal_slope", metric.display_name, OOB, partial(draw_chart, reading, metric))
-        for metric in slope
-    ]
+    return [chart(reading, metric, OOB) for metric in slope]

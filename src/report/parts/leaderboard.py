@@ -7,9 +7,8 @@ from functools import partial
 import pandas as pd
 
 from src.figures.style import FACTORS, records
-from src.registry import Metric
 from src.report.champion import about_champion, about_choice, value
-from src.report.charts import draw_chart
+from src.report.charts import chart
 from src.report.document import (
     OOB,
     Column,
@@ -277,9 +276,5 @@ def _identical(reading: Reading, row: Row) -> str:
 
 def _charts(reading: Reading) -> list[Picture]:
     """The metric ranked by, and the Brier score, which picks the champion."""
-    shown: dict[str, Metric] = {m.name: m for m in reading.ranking.metrics}
-    names = [n for n in dict.fromkeys([reading.question.metric.name, "brier"]) if n in shown]
-    return [
-        Picture(f"chart_{name}", shown[name].display_name, OOB, partial(draw_chart, reading, shown[name]))
-        for name in names
-    ]
+    wanted = (reading.question.metric.name, "brier")
+    return [chart(reading, metric, OOB) for metric in reading.ranking.metrics if metric.name in wanted]

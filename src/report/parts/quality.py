@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pandas as pd
 
-from src.report.charts import draw_chart
-from src.report.document import Column, Part, Picture, Row, Table, number
+from src.report.charts import chart
+from src.report.document import Column, Part, Row, Table, number
 from src.report.ensembles import about_ensembles
 from src.report.ranking import direction
 from src.report.reading import TRUTH_MARK, Reading
@@ -41,10 +39,7 @@ def answer(reading: Reading) -> Part:
         title="Which method is best?",
         lines=[*lines, *about_ensembles(reading)],
         tables=[Table("ranking", title, SAMPLES, columns, table, whole=True)],
-        pictures=[
-            Picture(f"chart_{shown.name}", shown.display_name, SAMPLES, partial(draw_chart, reading, shown))
-            for shown in reading.ranking.metrics
-        ],
+        pictures=[chart(reading, shown, SAMPLES) for shown in reading.ranking.metrics],
         below=below,
     )
 
