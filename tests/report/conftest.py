@@ -7,10 +7,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "figures"))
 import simulated_results as simulated
+from asked import HOSTILE
 
 
 @pytest.fixture(scope="session")
 def report_db(tmp_path_factory):
     """Simulated results: synthetic, two failed cells, one of them of a method with a hostile name."""
     path = tmp_path_factory.mktemp("db") / "results.db"
-    return simulated.build(path, missing=(3, 10), rename={"LOF": "<b>x</b>'; --"})
+    return simulated.build(path, missing=(3, 10), rename={"LOF": HOSTILE})
