@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -20,6 +21,9 @@ def main() -> int:
         "--out", type=Path, default=ROOT / "figures", help="folder to write to (default: figures)"
     )
     parser.add_argument("--format", default="png,pdf", help="of png, pdf, svg (default: png,pdf)")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="processes to draw in (default: one per core)"
+    )
     parser.add_argument("--list", action="store_true", help="list the figures and stop")
     options = parser.parse_args()
 
@@ -27,16 +31,19 @@ def main() -> int:
     from src.figures.catalogue import draw_all, find_figures
     from src.figures.gallery import write_gallery
     from src.figures.style import FigureError
+    from src.provenance import code_commit
     from src.results.database import DEFAULT_DATABASE, ResultsError
 
     if options.list:
         for figure in find_figures():
-            print(f"{figure.name:28}{figure.title}")
+            print(f"{figure.name:28}{figure.part:28}{figure.title}")
         return 0
     database = options.db or DEFAULT_DATABASE
     try:
-        drawn = draw_all(database, options.out, _split(options.only), _split(options.format))
-        page = write_gallery(options.out) if drawn else None
+        names, formats = _split(options.only), _split(options.format)
+        commit = code_commit()
+        outcomes = draw_all(database, options.out, names, formats, workers=options.jobs, commit=commit)
+        page = write_gallery(options.out)
     except (ResultsError, FigureError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -47,10 +54,11 @@ def main() -> int:
         place = error.filename or options.out
         print(f"cannot write {place}: {error.strerror or error}; choose another --out", file=sys.stderr)
         return 2
-    if page is None:
+    drawn = sum(not outcome.reason for outcome in outcomes)
+    if not drawn:
         print("Nothing could be drawn.", file=sys.stderr)
         return 1
-    print(f"{len(drawn)} figures in {options.out}; look at {page}")
+    print(f"{drawn} of {len(outcomes)} figures in {options.out}; look at {page}")
     return 0
 
 

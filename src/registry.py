@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from functools import cache
@@ -65,6 +65,15 @@ class Experiment:
 
 
 @dataclass(frozen=True)
+class Role:
+    """What a combination is compared as: per stage a category its method must have, or must not have."""
+
+    name: str
+    of: Mapping[str, str]
+    not_of: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Registry:
     """All valid names.
 
@@ -74,11 +83,14 @@ class Registry:
         Stages are 'outlier', 'imputation', 'features' and 'classifier'; in display order.
     metrics : mapping of name to Metric
     experiments : mapping of stage to Experiment
+    compared : tuple of Role
+        The combinations figures compare, in the order of showing.
     """
 
     methods: Mapping[tuple[str, str], Method]
     metrics: Mapping[str, Metric]
     experiments: Mapping[str, Experiment]
+    compared: tuple[Role, ...]
 
     def names(self, stage: str) -> list[str]:
         """Return the method names of a stage in display order."""
@@ -129,7 +141,23 @@ def load_registry(configs: Path = CONFIGS) -> Registry:
         stage: _record(Experiment, entry | {"stage": stage}, f"experiment of {stage}")
         for stage, entry in _read(folder / "experiments.yaml").items()
     }
-    return Registry(methods, metrics, experiments)
+    compared = [
+        _record(Role, entry | {"name": name}, f"role {name}")
+        for name, entry in _read(folder / "compared.yaml").items()
+    ]
+    _check_categories(compared, methods.values())
+    return Registry(methods, metrics, experiments, tuple(compared))
+
+
+def _check_categories(compared: Iterable[Role], methods: Iterable[Method]) -> None:
+    known = {(method.stage, method.category) for method in methods}
+    for role in compared:
+        for stage, category in sorted(set(role.of.items()) | set(role.not_of.items())):
+            if (stage, category) not in known:
+                raise RegistryError(
+                    f"configs/mlflow_registry/compared.yaml, {role.name!r}: no {stage} method is of category "
+                    f"{category!r} in methods.yaml"
+                )
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import multiprocessing
 import pkgutil
+import re
 import sys
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 import pandas as pd
 
 import src.figures
-from src.figures.figure import Figure, Tables
+from src.figures.figure import PARTS, Figure, Tables
 from src.figures.style import (
     Background,
     FigureError,
@@ -29,24 +35,32 @@ from src.figures.style import (
 from src.results.database import ResultsDatabase, open_results
 
 FORMATS = ("png", "pdf", "svg")
+_WORTH_A_PROCESS = 4
+"""Figures for which starting another process pays."""
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """A figure that was drawn, and the files it was written to."""
+class Outcome:
+    """What became of a figure: the files it was written to, or why it was not drawn."""
 
-    figure: Figure
-    files: tuple[Path, ...]
+    name: str
+    files: tuple[str, ...]
+    reason: str = ""
+
+    def __str__(self) -> str:
+        pictures = [name for name in self.files if name.endswith(FORMATS)]
+        return f"{self.name}: " + (f"not drawn, {self.reason}" if self.reason else ", ".join(pictures))
 
 
-def find_figures() -> list[Figure]:
-    """Every `Figure` held by a module of this folder, by name."""
+@cache
+def find_figures() -> tuple[Figure, ...]:
+    """Every `Figure` held by a module of this folder: by the question it answers, then by name."""
     found = {}
     for entry in pkgutil.iter_modules(src.figures.__path__, "src.figures."):
         for value in vars(importlib.import_module(entry.name)).values():
             if isinstance(value, Figure):
                 found[value.name] = value
-    return [found[name] for name in sorted(found)]
+    return tuple(sorted(found.values(), key=lambda figure: (PARTS.index(figure.part), figure.name)))
 
 
 def choose(figures: Iterable[Figure], names: Sequence[str]) -> list[Figure]:
@@ -64,9 +78,17 @@ def choose(figures: Iterable[Figure], names: Sequence[str]) -> list[Figure]:
 
 
 def draw_all(
-    database: Path, out: Path, names: Sequence[str] = (), formats: Sequence[str] = ("png", "pdf")
-) -> list[Drawn]:
+    database: Path,
+    out: Path,
+    names: Sequence[str] = (),
+    formats: Sequence[str] = ("png", "pdf"),
+    *,
+    workers: int = 1,
+    commit: str = "",
+) -> list[Outcome]:
     """Draw figures from a results database into a folder, each with its data and description beside it.
+
+    What an earlier call wrote for the same figure, and this one does not, is removed.
 
     Parameters
     ----------
@@ -78,41 +100,89 @@ def draw_all(
         Figures to draw; all when empty.
     formats : sequence of str
         Of 'png', 'pdf' and 'svg'.
+    workers : int
+        Processes to draw in; 1 draws in this one.
+    commit : str
+        Of the code that draws, for the description.
 
     Returns
     -------
-    list of Drawn
-        What could be drawn; the reason for every other one is printed.
+    list of Outcome
+        In the order of the figures; each is printed as soon as it is there.
     """
     if unknown := [kind for kind in formats if kind not in FORMATS]:
         raise FigureError(f"unknown format {unknown[0]!r}. Valid: {', '.join(FORMATS)}")
     figures = choose(find_figures(), names)
-    drawn = []
+    out.mkdir(parents=True, exist_ok=True)
     with open_results(database) as results:
+        described = describe(database, results) | {"drawing_commit": commit}
+    draw = partial(_draw_named, database, out, tuple(formats), described)
+    workers = min(workers, len(figures) // _WORTH_A_PROCESS)
+    with ExitStack() as stack:
+        run: Any = map
+        if workers > 1:  # spawned, not forked: DuckDB has threads
+            context = multiprocessing.get_context("spawn")
+            run = stack.enter_context(ProcessPoolExecutor(workers, mp_context=context)).map
+        outcomes = []
+        for outcome in run(draw, [figure.name for figure in figures]):
+            outcomes.append(outcome)
+            print(f"[{len(outcomes)}/{len(figures)}] {outcome}", flush=True)
+    return outcomes
+
+
+def _draw_named(
+    database: Path, out: Path, formats: Sequence[str], described: dict[str, Any], name: str
+) -> Outcome:
+    """Draw one figure, or say why not; may be called in another process, hence the name."""
+    (figure,) = choose(find_figures(), [name])
+    with open_results(database) as results:
+        reason = what_lacks(figure, results)
+        tables = {} if reason else read(figure, results)
+        if not reason and next(iter(tables.values())).empty:
+            reason = _refusal(figure, results) or figure.when_empty
         background = read_background(results.query)
-        described = describe(database, background)
-        for figure in figures:
-            if lacking := what_lacks(figure, results):
-                print(f"{figure.name}: not drawn, {lacking}")
-                continue
-            tables = read(figure, results)
-            if next(iter(tables.values())).empty:
-                print(f"{figure.name}: not drawn, its query gives no rows")
-                continue
-            drawn.append(_draw_one(figure, tables, background, described, out, formats))
-            print(f"{figure.name}: {', '.join(path.name for path in drawn[-1].files)}")
-    return drawn
+    for old in _listed_files(out / f"{name}.json"):
+        (out / old).unlink(missing_ok=True)
+    files = () if reason else _draw_one(figure, tables, background, out, formats)
+    words = {
+        "name": figure.name,
+        "part": figure.part,
+        "title": figure.title,
+        "caption": figure.caption,
+        "files": files,
+        "not_drawn": reason,
+        "queries": dict(figure.queries),
+    }
+    write_text(out / f"{name}.json", json.dumps(words | described, indent=2, ensure_ascii=False) + "\n")
+    return Outcome(name, () if reason else (*files, f"{name}.json"), reason)
+
+
+def _listed_files(description: Path) -> list[str]:
+    """The files an earlier description lists; none where there is no such description."""
+    try:
+        listed = json.loads(description.read_text(encoding="utf-8"))["files"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return []
+    own = re.compile(rf"{re.escape(description.stem)}(_\w+)?\.(csv|{'|'.join(FORMATS)})")
+    return [name for name in map(str, listed) if own.fullmatch(name)]
 
 
 def what_lacks(figure: Figure, results: ResultsDatabase) -> str:
-    """Say which table a figure needs is absent or empty; empty when nothing lacks."""
+    """Say which table a figure needs is absent or empty, and why; empty when nothing lacks."""
     present = set(results.query("SELECT table_name FROM information_schema.tables")["table_name"])
     for table in figure.needs:
         if table not in present:
             return f"the database has no table {table}"
         if results.query(f"SELECT 1 FROM {table} LIMIT 1").empty:
-            return f"table {table} is empty"
+            return _refusal(figure, results) or f"table {table} is empty"
     return ""
+
+
+def _refusal(figure: Figure, results: ResultsDatabase) -> str:
+    """Why the comparison a figure shows was not made, as the database has it."""
+    sql = "SELECT DISTINCT reason FROM refusals WHERE comparison = $name ORDER BY reason"
+    reasons = results.query(sql, {"name": figure.comparison})["reason"] if figure.comparison else ()
+    return "; ".join(reasons)
 
 
 def read(figure: Figure, results: ResultsDatabase) -> Tables:
@@ -120,14 +190,17 @@ def read(figure: Figure, results: ResultsDatabase) -> Tables:
     return {name: results.query(sql) for name, sql in figure.queries.items()}
 
 
-def describe(database: Path, background: Background) -> dict[str, Any]:
+def describe(database: Path, results: ResultsDatabase) -> dict[str, Any]:
     """Where the numbers of every figure come from: database, cohort, code, and what is missing."""
+    background = read_background(results.query)
     origin = background.provenance
     with database.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     versions = {
         "python": sys.version.split()[0],
+        "duckdb": str(results.query("SELECT version() AS v")["v"].iloc[0]),
         "matplotlib": matplotlib.__version__,
+        "numpy": np.__version__,
         "pandas": pd.__version__,
     }
     return {
@@ -145,29 +218,16 @@ def describe(database: Path, background: Background) -> dict[str, Any]:
 
 
 def _draw_one(
-    figure: Figure,
-    tables: Tables,
-    background: Background,
-    described: dict[str, Any],
-    out: Path,
-    formats: Sequence[str],
-) -> Drawn:
-    files = [out / f"{figure.name}.{kind}" for kind in formats]
+    figure: Figure, tables: Tables, background: Background, out: Path, formats: Sequence[str]
+) -> tuple[str, ...]:
+    """Write the pictures and the data of a figure; their names."""
+    files = [f"{figure.name}.{kind}" for kind in formats]
     with journal_style():
         sheet = figure.draw(tables, background)
         finish(sheet, figure.title, background)
-        for path in files:
-            save_picture(sheet, path)
+        for name in files:
+            save_picture(sheet, out / name)
     for number, (part, table) in enumerate(tables.items()):
-        path = out / (f"{figure.name}_{part}.csv" if number else f"{figure.name}.csv")
-        write_text(path, table.to_csv(index=False))
-        files.append(path)
-    words = {
-        "name": figure.name,
-        "title": figure.title,
-        "caption": figure.caption,
-        "queries": dict(figure.queries),
-    }
-    files.append(out / f"{figure.name}.json")
-    write_text(files[-1], json.dumps(words | described, indent=2, ensure_ascii=False) + "\n")
-    return Drawn(figure, tuple(files))
+        files.append(f"{figure.name}_{part}.csv" if number else f"{figure.name}.csv")
+        write_text(out / files[-1], table.to_csv(index=False))
+    return tuple(files)

@@ -4,32 +4,45 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment
 
+from src.figures.figure import PARTS
 from src.figures.style import write_text
 
 _PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>Figures</title>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Figures</title>
 <style>
-body { font: 15px/1.5 sans-serif; color: #222; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-figure { margin: 0 0 3rem; }
+body { font: 15px/1.5 sans-serif; color: #222; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+figure { margin: 0 0 3rem; break-inside: avoid; }
 img { max-width: 100%; border: 1px solid #ddd; }
-figcaption { font-size: 0.9rem; }
-nav a { margin-right: 1rem; }
+figcaption { font-size: 0.9rem; max-width: 50rem; }
+nav li { margin: 0.2rem 0; }
+nav a, .files a { margin-right: 0.8rem; }
+h2 { border-bottom: 1px solid #ccc; margin-top: 3rem; }
 .stamp { background: #aa3300; color: white; padding: 0.1rem 0.5rem; }
 </style></head><body>
 <h1>Figures</h1>
 <p>Source of the recordings: <span class="{{ 'stamp' if source != 'measured' }}">{{ source }}</span>.
-{{ missing }} of {{ planned }} planned combinations have no result.</p>
-<nav>{% for f in figures %}<a href="#{{ f.name }}">{{ f.name }}</a> {% endfor %}</nav>
+Database {{ database }}, cohort {{ cohort_hash }}, {{ n_iterations }} resamples.
+{{ cells_missing|length }} of {{ cells_planned }} planned combinations have no result.</p>
+<nav><ul>{% for part, figures in parts %}<li>{{ part }}:
+{% for f in figures %}<a href="#{{ f.name }}">{{ f.name }}</a>{% endfor %}</li>
+{% endfor %}</ul></nav>
+{% for part, figures in parts %}
+<h2>{{ part }}</h2>
 {% for f in figures %}
-<figure id="{{ f.name }}"><h2>{{ f.title }}</h2>
-{% if f.picture %}<img src="{{ f.picture }}" alt="{{ f.title }}" loading="lazy">{% endif %}
-<figcaption>{{ f.caption }}<br>
-{% for file in f.files %}<a href="{{ file }}">{{ file }}</a> {% endfor %}</figcaption>
+<figure id="{{ f.name }}"><h3>{{ f.title }}</h3>
+{% if f.not_drawn %}<p>Not drawn: {{ f.not_drawn }}.</p>
+{% elif f.picture %}<img src="{{ f.picture }}" alt="{{ f.title }}" loading="lazy">
+{% endif %}<figcaption>{{ f.caption }}<br>
+<span class="files">{% for file in f.links %}<a href="{{ file }}">{{ file }}</a>{% endfor %}</span>
+</figcaption>
 </figure>
-{% endfor %}
+{% endfor %}{% endfor %}
 </body></html>
 """
 
@@ -47,20 +60,22 @@ def write_gallery(folder: Path) -> Path:
     Path
         The page.
     """
-    found = [path for path in sorted(folder.glob("*.json")) if path.with_suffix(".csv").is_file()]
-    newest = json.loads(max(found, key=lambda path: path.stat().st_mtime).read_text(encoding="utf-8"))
-    figures = [json.loads(path.read_text(encoding="utf-8")) for path in found]
-    figures = [figure for figure in figures if figure["database_sha256"] == newest["database_sha256"]]
+    found = {path: _description(path) for path in folder.glob("*.json")}
+    newest = found[max(found, key=lambda path: path.stat().st_mtime)]
+    figures = [figure for figure in found.values() if figure["database_sha256"] == newest["database_sha256"]]
     for figure in figures:
-        files = sorted(path.name for path in folder.glob(f"{figure['name']}[._]*"))
-        figure["files"] = files
-        figure["picture"] = next((name for name in files if name.endswith((".png", ".svg"))), None)
+        figure["links"] = [*figure["files"], f"{figure['name']}.json"]
+        figure["picture"] = next((name for name in figure["files"] if name.endswith((".png", ".svg"))), None)
+    parts = [(part, sorted((f for f in figures if f["part"] == part), key=_name)) for part in PARTS]
     page = Environment(autoescape=True).from_string(_PAGE)
     path = folder / "index.html"
-    words = {
-        "source": newest["source"],
-        "missing": len(newest["cells_missing"]),
-        "planned": newest["cells_planned"],
-    }
-    write_text(path, page.render(figures=figures, **words))
+    write_text(path, page.render(newest | {"parts": [(part, some) for part, some in parts if some]}))
     return path
+
+
+def _description(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _name(figure: dict[str, Any]) -> str:
+    return figure["name"]

@@ -2,37 +2,55 @@
 
 from __future__ import annotations
 
+from src.registry import FACTORS, Role, load_registry
+
 RULE = (
-    "Combinations are chosen by one rule, never by hand: the champion has the lowest out-of-bag Brier "
-    "score (ties: the higher AUROC) of all; besides, the best by the same rule with the ground truth for "
-    "both mask and imputation, and, for every other category of outlier method, the best that does not use "
-    "the true signal for imputation."
+    "Combinations are chosen by one rule, never by hand (configs/mlflow_registry/compared.yaml): for each "
+    "role the one with the lowest out-of-bag Brier score (ties: the higher AUROC). The champion is the best "
+    "of all; the others are the best with an outlier method of that kind, without the true signal for "
+    "imputation; the ground truth has both mask and signal from a person."
 )
 
-SELECTED = """
+
+def _candidates(role: Role, order: int) -> str:
+    """SQL of the best place among the combinations that fit a role; no row where none does."""
+    name = _quoted(role.name)
+    fits = [f"{stage}_category = {_quoted(category)}" for stage, category in role.of.items()]
+    fits += [
+        f"{stage}_category IS DISTINCT FROM {_quoted(category)}" for stage, category in role.not_of.items()
+    ]
+    where = f"WHERE {' AND '.join(fits)} " if fits else ""
+    columns = f"{name} AS role, {order} AS role_order, min(place) AS place"
+    return f"SELECT {columns} FROM placed {where}HAVING count(*) > 0"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+_CATEGORIES = ", ".join(f"{stage}.category AS {stage}_category" for stage in FACTORS)
+_METHODS = "\n    ".join(
+    f"LEFT JOIN methods {stage} ON {stage}.stage = '{stage}' AND {stage}.name = e.{column}"
+    for stage, column in FACTORS.items()
+)
+_ROLES = "\n    UNION ALL ".join(_candidates(role, i) for i, role in enumerate(load_registry().compared, 1))
+
+SELECTED = f"""
 placed AS (
-    SELECT e.*, o.category AS outlier_category, i.category AS imputation_category,
+    SELECT e.*, {_CATEGORIES},
            row_number() OVER (ORDER BY e.rank, e.run_id) AS place
     FROM v_leaderboard e
-    LEFT JOIN methods o ON o.stage = 'outlier' AND o.name = e.outlier_method
-    LEFT JOIN methods i ON i.stage = 'imputation' AND i.name = e.imputation_method
+    {_METHODS}
     WHERE e.brier IS NOT NULL
 ),
 roles AS (
-    SELECT 'champion' AS role, 2 AS role_order, place FROM placed WHERE place = 1
-    UNION ALL
-    SELECT 'ground truth', 1, min(place) FROM placed
-    WHERE outlier_category = 'ground truth' AND imputation_category = 'ground truth' HAVING count(*) > 0
-    UNION ALL
-    SELECT 'best ' || outlier_category, 3, min(place) FROM placed
-    WHERE outlier_category <> 'ground truth' AND imputation_category IS DISTINCT FROM 'ground truth'
-    GROUP BY outlier_category
+    {_ROLES}
 ),
 selected AS (
     SELECT p.run_id, p.featurization, p.outlier_method, p.imputation_method, p.classifier, p.place,
-           string_agg(r.role, ', ' ORDER BY r.role_order, r.role) AS roles,
+           string_agg(r.role, ', ' ORDER BY r.role_order) AS roles,
            upper(roles[1]) || roles[2:] AS role,
-           row_number() OVER (ORDER BY min(r.role_order), min(r.role)) AS selection_order
+           row_number() OVER (ORDER BY min(r.role_order)) AS selection_order
     FROM roles r JOIN placed p USING (place)
     GROUP BY ALL
 )"""

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import shutil
+import itertools
 import sys
 from pathlib import Path
 
-import duckdb
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -14,25 +13,28 @@ FAILED = (3, 10, 30)
 
 
 @pytest.fixture(scope="session")
+def whole_db(tmp_path_factory):
+    """Simulated results of a complete grid, with several example recordings; synthetic."""
+    return simulated.build(tmp_path_factory.mktemp("db") / "whole.db", n_examples=3)
+
+
+@pytest.fixture(scope="session")
 def gaps_db(tmp_path_factory):
     """Simulated results with three failed cells; synthetic."""
     return simulated.build(tmp_path_factory.mktemp("db") / "gaps.db", missing=FAILED)
 
 
 @pytest.fixture(scope="session")
-def two_feature_sets_db(gaps_db, tmp_path_factory):
-    """The same grid, one of its classifiers being another one on other features."""
-    path = tmp_path_factory.mktemp("db") / "two.db"
-    shutil.copy(gaps_db, path)
-    with duckdb.connect(str(path)) as connection:
-        for table in ("essential_metrics", "runs", "coverage"):
-            other = "featurization = 'baseline', classifier = 'CatBoost'"
-            connection.execute(f"UPDATE {table} SET {other} WHERE classifier = 'XGBoost'")
-        connection.execute("UPDATE methods SET name = 'baseline' WHERE name = 'age'")
-        connection.execute(
-            "UPDATE methods SET display_name = 'Hand-crafted (baseline)' WHERE name = 'baseline'"
-        )
-    return path
+def two_feature_sets_db(tmp_path_factory):
+    """Two feature sets, one of which goes with one classifier only; a failed cell."""
+    demo = simulated.DEMO
+    grids = (("simple", demo["classifier"][:2]), ("baseline", demo["classifier"][2:]))
+    cells = [
+        cell
+        for features, classifiers in grids
+        for cell in itertools.product([features], demo["outlier"], demo["imputation"], classifiers)
+    ]
+    return simulated.build(tmp_path_factory.mktemp("db") / "two.db", cells=cells, missing=(4,))
 
 
 @pytest.fixture(scope="session")
@@ -48,10 +50,10 @@ def long_names_db(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def many_imputers_db(tmp_path_factory):
-    """Forty imputation methods."""
+    """Forty imputation methods, a complete grid."""
     factors = {
         "outlier": ["pupil-gt", "LOF"],
         "imputation": ["pupil-gt", *simulated.many_names("imputation", 39)],
         "classifier": ["CatBoost"],
     }
-    return simulated.build(tmp_path_factory.mktemp("db") / "wide.db", factors=factors, missing=(5,))
+    return simulated.build(tmp_path_factory.mktemp("db") / "wide.db", factors=factors)

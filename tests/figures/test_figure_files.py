@@ -71,11 +71,34 @@ def test_an_empty_table_is_said_and_the_rest_is_drawn(gaps_db, tmp_path, capsys)
         connection.execute("DELETE FROM roc_curves")
         connection.execute("DROP TABLE example_imputations")
     asked = ["roc", "recording", "decision_curves"]
-    names = [entry.figure.name for entry in draw_all(database, tmp_path / "out", asked, ["png"])]
+    out = tmp_path / "out"
+    draw_all(gaps_db, out, asked, ["png"])
+    names = [outcome.name for outcome in draw_all(database, out, asked, ["png"]) if not outcome.reason]
     said = capsys.readouterr().out
     assert "roc: not drawn, table roc_curves is empty" in said
     assert "recording: not drawn, the database has no table example_imputations" in said
     assert names == ["decision_curves"]
+    assert sorted(path.name for path in out.glob("*.png")) == ["decision_curves.png"]
+    assert json.loads((out / "roc.json").read_text())["not_drawn"] == "table roc_curves is empty"
+    page = write_gallery(out).read_text()
+    assert "Not drawn: table roc_curves is empty." in page
+    assert 'src="roc.png"' not in page
+
+
+def test_a_refused_comparison_says_why(gaps_db, whole_db, tmp_path, capsys):
+    asked = [figure.name for figure in find_figures() if figure.comparison == "variance decomposition"]
+    assert asked
+    assert [outcome.reason for outcome in draw_all(whole_db, tmp_path, asked, ["png"])] == [""] * len(asked)
+    for outcome in draw_all(gaps_db, tmp_path, asked, ["png"]):
+        assert outcome.reason.startswith("needs the complete grid; missing: simple + pupil-gt + linear")
+
+
+def test_two_processes_draw_what_one_draws(gaps_db, tmp_path):
+    names = [figure.name for figure in find_figures()][:8]
+    one, two = (draw_all(gaps_db, tmp_path / str(n), names, ["svg"], workers=n) for n in (1, 2))
+    assert one == two
+    for name in (file for outcome in one for file in outcome.files if file.endswith("csv")):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
 
 
 def test_deleted_rows_are_not_drawn(gaps_db, tmp_path):

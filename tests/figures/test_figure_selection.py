@@ -11,6 +11,7 @@ from src.figures.catalogue import read
 from src.figures.recording import RECORDING
 from src.figures.selection import CHOSEN
 from src.figures.style import Background, journal_style
+from src.registry import load_registry
 from src.results.builder import new_results
 from src.results.database import open_results
 
@@ -38,12 +39,11 @@ def built(tmp_path, rows):
     columns = ["outlier_method", "imputation_method", "brier", "auroc"]
     table = pd.DataFrame(rows, columns=columns).assign(featurization="simple", classifier="CatBoost")
     table = table.assign(run_id=[f"r{i}" for i in range(len(rows))], n_iterations=9, n_subjects=9, n_cases=3)
-    tables: dict = {}
-    factors = {"outlier": ["pupil-gt", "LOF", "MOMENT-gt-finetune"], "imputation": ["pupil-gt", "SAITS"]}
-    simulated._dictionaries(tables, factors | {"classifier": ["CatBoost"]}, {})
+    used = [("pupil-gt", "pupil-gt"), ("LOF", "SAITS"), ("MOMENT-gt-finetune", "SAITS")]
+    methods = simulated._methods(load_registry(), [("simple", *pair, "CatBoost") for pair in used])
     with new_results(path) as writer:
         writer.insert("essential_metrics", table)
-        writer.insert("methods", pd.concat(tables["methods"]))
+        writer.insert("methods", pd.DataFrame(methods))
         writer.insert("provenance", pd.DataFrame([simulated._provenance("synthetic")]))
     return path
 
@@ -57,8 +57,8 @@ def test_one_row_per_role_in_the_order_of_showing(tmp_path):
     ]
     assert chosen(tmp_path, rows) == {
         "r2": "Ground truth",
-        "r3": "Champion, best foundation model",
-        "r0": "Best traditional",
+        "r3": "Champion, best single foundation model",
+        "r0": "Best classical",
     }
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src.registry import Registry, RegistryError, load_registry
+from src.registry import RegistryError, load_registry
 from src.report.question import BenchmarkError, ask
 from src.report.ranking import rank
 
@@ -105,6 +105,6 @@ def test_unknown_metric_lists_the_known():
 
 def test_descriptive_metrics_never_rank():
     descriptive = {"brier": replace(REGISTRY.metric("brier"), kind="descriptive")}
-    registry = Registry(REGISTRY.methods, {**REGISTRY.metrics, **descriptive}, REGISTRY.experiments)
+    registry = replace(REGISTRY, metrics={**REGISTRY.metrics, **descriptive})
     with pytest.raises(BenchmarkError, match=r"brier is descriptive.*Rank by auroc"):
         ask(registry, metric="brier")
