@@ -53,7 +53,7 @@ WHERE reason IN ('failed', 'unfinished', 'rejected')
   AND run_id NOT IN (SELECT run_id FROM coverage WHERE run_id IS NOT NULL)
 ORDER BY run_name, reason, detail
 """
-_FIGURES = ("forest_outlier", "forest_classifier")
+_FIGURES = ("forest_outlier", "forest_classifier", "confidence_set")
 _RUNS_NAMED = 4
 _ABOUT_INTERVALS = (
     "Estimates are out-of-bag means; in brackets the 95 % sampling interval, what another sample of patients "

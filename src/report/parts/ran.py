@@ -63,7 +63,7 @@ def answer(reading: Reading) -> Part:
     return Part("ran", "What ran, and what is missing?", lines, tables, pictures)
 
 
-_FIGURES: tuple[str, ...] = ()
+_FIGURES = ("coverage",)
 
 
 def coverage(reading: Reading) -> str:
