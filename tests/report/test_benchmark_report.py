@@ -27,13 +27,6 @@ from src.report.text import as_text
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="module")
-def report(report_db, tmp_path_factory):
-    out = tmp_path_factory.mktemp("report")
-    write_report(answer(report_db), out)
-    return out
-
-
 def test_json_and_csv_hold_the_values_of_the_database(report_db, report):
     truth = select(report_db, "SELECT * FROM essential_metrics").set_index("run_id")
     ranking = json.loads((report / "benchmark_results.json").read_text())["ranking"]
