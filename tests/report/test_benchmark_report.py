@@ -309,12 +309,27 @@ def test_checks_of_detectors_pass_or_fail(report_db, tmp_path):
 
 
 def test_checks_of_imputers_stand_beside_linear(report_db):
+    truth = select(
+        report_db,
+        """SELECT q.* FROM imputation_quality q JOIN methods m ON m.stage = 'outlier' AND m.name = q.outlier_method
+           WHERE imputation_method = 'SAITS' ORDER BY m.sort_order""",
+    )
+    truth = truth.set_index(["outlier_method", "gap"])
     for stage in ("imputation", "classification"):
-        _, rows = shown(answer(report_db, stage=stage), "cleaning", "imputers")
-        rows = [row for row in rows if row[1] == "SAITS"]
-        assert [row[2] for row in rows[:4]] == ["all", "up to 0.3 s", "0.3 to 1 s", "longer than 1 s"]
-        assert rows[0] == ["Ground truth", "SAITS", "all", "5000", "0.070", "0.080", "-0.010", "yes", "mm"]
-        assert rows[-1][4:8] == ["0.090", "0.080", "+0.010", "no"]
+        rows = answer(report_db, stage=stage).part("cleaning").table("imputers").rows
+        rows = rows[rows["imputation_method"] == "SAITS"].set_index(["outlier_method", "gap"])
+        assert list(rows.index[:4].get_level_values("gap")) == [
+            "all",
+            "up to 0.3 s",
+            "0.3 to 1 s",
+            "longer than 1 s",
+        ]
+        assert set(rows.index) == set(truth.index)
+        for column in ("mae", "mae_linear", "n_samples"):
+            assert rows[column].to_dict() == truth[column].to_dict()
+        assert rows["better_than_linear"].to_dict() == (truth["mae"] < truth["mae_linear"]).to_dict()
+    head, cells = shown(answer(report_db, stage="imputation"), "cleaning", "imputers")
+    assert {row[head.index("Better than linear")] for row in cells} == {"yes", "no"}
 
 
 def test_a_stage_without_results_says_so(report_db, tmp_path):
@@ -422,7 +437,8 @@ def test_ensembles_say_what_they_are_made_of(report_db, tmp_path):
         *(row("imputation", "SAITS", after, "linear", "used") for after in ("pupil-gt", "SubPCA")),
         row("imputation", "SAITS", "OneClassSVM", "pupil-gt", "used"),
     ]
-    database = changed(report_db, tmp_path, f"INSERT INTO ensemble_members VALUES {', '.join(rows)}")
+    none = "DELETE FROM ensemble_members"
+    database = changed(report_db, tmp_path, none, f"INSERT INTO ensemble_members VALUES {', '.join(rows)}")
     lines = [line for line in said(answer(database), "cleaning") if "is made of" in line]
     assert lines == [
         "SubPCA is made of One-class SVM (F1 0.750); not kept: Ground truth (F1 0.2); "
@@ -434,4 +450,5 @@ def test_ensembles_say_what_they_are_made_of(report_db, tmp_path):
     detection = said(answer(database, stage="outlier_detection"), "quality")
     detection = [line for line in detection if "is made of" in line]
     assert detection == lines[:1]
-    assert not [line for line in said(answer(report_db), "cleaning") if "is made of" in line]
+    without = answer(changed(report_db, tmp_path, none))
+    assert not [line for line in said(without, "cleaning") if "is made of" in line]
