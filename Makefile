@@ -5,7 +5,7 @@ TORCH_PIP_ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test lint bench
+.PHONY: help setup demo figures notebooks clear-notebooks test lint bench
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -33,6 +33,15 @@ demo: setup ## Cohort, sweep of 36 combinations, database, figures, report
 	@echo "  results/benchmarks/benchmark_report.html      the report"
 	@echo "  data/public/foundation_plr_results.db         the database: README.md has five queries to begin with"
 	@echo "  .venv/bin/mlflow ui --backend-store-uri sqlite:///mlflow.db      every run"
+
+figures: setup ## Every figure of the paper, from the database
+	$(BIN)/python scripts/make_figures.py
+
+notebooks: setup ## Run the notebooks; what they show goes to results/notebooks/*.html
+	$(BIN)/jupyter nbconvert --log-level WARN --execute --to html --output-dir results/notebooks notebooks/*.ipynb
+
+clear-notebooks: setup ## Take the outputs out of the notebooks, as they are committed
+	$(BIN)/jupyter nbconvert --log-level WARN --clear-output --inplace notebooks/*.ipynb
 
 test: setup ## All tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile

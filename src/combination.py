@@ -21,7 +21,7 @@ from src.registry import FACTORS
 from src.requirements import NotReady
 
 NOT_IN_KEY = frozenset({"n_jobs", "device", "verbose"})
-"""Parameters not of what a method is but of where it runs; the tag `accelerator` says where it ran."""
+"""Parameters not of what a method is but of where it runs; the tag `accelerator` says what `device` was."""
 
 WEIGHTS = "checkpoint"
 """Parameter that names pretrained weights, in every method that has some."""
@@ -107,6 +107,11 @@ class Step:
         return bool(self.members or self.left_out)
 
     @property
+    def needs_truth(self) -> bool:
+        """Whether it may see the artefact mask and the clean signal, and cannot do without."""
+        return getattr(self.method, "needs_truth", False)
+
+    @property
     def method(self) -> Any:
         """The class or factory of the method."""
         module, _, name = self.target.rpartition(".")
@@ -149,7 +154,7 @@ class Step:
         check = getattr(self.build(), "check_ready", None)
         if check is not None:
             check()
-        if getattr(self.method, "needs_truth", False) and not has_truth:
+        if self.needs_truth and not has_truth:
             raise NotReady(
                 f"{self.stage}={self.name} needs the artefact mask and the clean signal, which this cohort "
                 f"does not have; choose another {self.stage} method"
@@ -206,6 +211,13 @@ class Combination:
     def run_name(self) -> str:
         """A name for people; nothing ever parses it."""
         return "__".join(self.factors.values())
+
+    def check_ready(self, stage: str) -> None:
+        """Raise an error where a stage is known to fail: what its method or a search for parameters lacks."""
+        step = self.steps[stage]
+        step.check_ready(self.cohort.has_truth)
+        if stage == "classifier" and self.tuning is not None:
+            self.tuning.check_ready(step.search, step.parameters)
 
     def keys(self) -> dict[str, str]:
         """Return the key of each stage's result.

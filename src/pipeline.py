@@ -149,24 +149,10 @@ class Pipeline:
             log.warning("these weights are not the published ones: %s", own)
         for stage, step in self.combination.steps.items():
             try:
-                self._needs_truth(step)
-                step.check_ready(self.combination.cohort.has_truth)
+                self.combination.check_ready(stage)
             except Exception:
                 self.report(("stage", stage, step.name))
                 raise
-        self._check_tuning()
-
-    def _check_tuning(self) -> None:
-        tuning, step = self.combination.tuning, self.combination.steps["classifier"]
-        if tuning is None:
-            return
-        self.report(("stage", "classifier", step.name))
-        tuning.check_ready()
-        if not step.search:
-            raise PipelineError(
-                f"classifier={step.name} has no search space; add one under the key search of its config, or "
-                "run with tune=none"
-            )
 
     @cached_property
     def cohort(self) -> Cohort:
@@ -249,16 +235,7 @@ class Pipeline:
         cohort = whole.blind()
         if getattr(step.method, "needs_ages", False):
             cohort = replace(cohort, subjects=cohort.subjects.assign(age=whole.subjects["age"]))
-        return cohort if self._needs_truth(step) else cohort.without_truth()
-
-    def _needs_truth(self, step: Step) -> bool:
-        needed = getattr(step.method, "needs_truth", False)
-        if needed and not self.combination.cohort.has_truth:
-            raise PipelineError(
-                f"{step.stage}={step.name} needs the artefact mask and the clean signal, which "
-                f"{self.combination.cohort.path.name} does not have; choose another {step.stage} method"
-            )
-        return needed
+        return cohort if step.needs_truth else cohort.without_truth()
 
     def _members(self, step: Step, compute: Callable[[Pipeline], Outcome]) -> dict[str, StoredRun]:
         """Return the run of each member of an ensemble, which is remembered as if it stood alone."""
@@ -339,7 +316,7 @@ class Pipeline:
         sizes = real[np.isfinite(real) & (real > 0)]
         if self.cohort.unit != made.unit and sizes.size:
             made = replace(made, pupil=made.pupil * np.median(sizes) / np.median(made.pupil))
-        return detector.detect(made if self._needs_truth(step) else made.without_truth())
+        return detector.detect(made if step.needs_truth else made.without_truth())
 
     def _impute(self, missing: np.ndarray) -> Outcome:
         step, cohort = self.combination.steps["imputation"], self.cohort
@@ -372,7 +349,7 @@ class Pipeline:
     def _fill(self, step: Step, imputer: Any, missing: np.ndarray) -> Any:
         """Fit an imputer and impute all recordings."""
         cohort, fitted = self.cohort, self.fit_rows
-        truth = cohort.truth_pupil if self._needs_truth(step) else None
+        truth = cohort.truth_pupil if step.needs_truth else None
         fit_truth = {} if truth is None else {"truth": truth[fitted]}
         imputer = imputer.fit(cohort.pupil[fitted], missing[fitted], **fit_truth)
         return imputer.impute(cohort.pupil, missing, truth=truth)
@@ -547,7 +524,9 @@ def _record(combination: Combination, stage: str, outcome: Outcome, started: flo
     metrics = {"duration_s": time.time() - started} | dict(outcome.metrics)
     metrics = {key: value for key, value in metrics.items() if np.isfinite(value)}
     tags |= {"unpublished_weights": own} if (own := combination.unpublished_weights) else {}
-    tags |= {"accelerator": accelerator()} | dict(outcome.tags)
+    if status == "FINISHED":  # what failed may have failed in another stage, and in another process
+        tags |= {"accelerator": accelerator(combination.steps[stage].parameters.get("device", "cpu"))}
+    tags |= outcome.tags
     return Record(_experiment(stage), name, params, tags, metrics, outcome.write, started, status)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import re
 import subprocess
-import sys
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -32,10 +31,22 @@ def code_commit() -> str:
     return head + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")
 
 
-def accelerator() -> str:
-    """Return what networks of this process run on where they may choose: 'cpu', or the name of a GPU."""
-    torch = sys.modules.get("torch")  # a run without a network has not loaded it
-    return torch.cuda.get_device_name() if torch and torch.cuda.is_available() else "cpu"
+def accelerator(device: str) -> str:
+    """Return what runs on a device: 'cpu', or the name of a GPU.
+
+    Parameters
+    ----------
+    device : str
+        'auto' (a GPU if there is one), or torch's name of one.
+    """
+    if device == "cpu":
+        return "cpu"
+    import torch
+
+    from src.networks.device import torch_device
+
+    target = torch_device(device)
+    return torch.cuda.get_device_name(target) if target.type == "cuda" else target.type
 
 
 def _git(*arguments: str) -> str | None:

@@ -28,7 +28,11 @@ class RegistryError(ValueError):
 
 @dataclass(frozen=True)
 class Method:
-    """A method of one stage; `runnable` when it has a config file."""
+    """A method of one stage; `runnable` when it has a config file.
+
+    `tuned_of` names the classifier that this one is when its parameters were searched for: the same config,
+    and so no choice of its own.
+    """
 
     stage: str
     name: str
@@ -38,6 +42,7 @@ class Method:
     in_study: bool
     runnable: bool
     sort_order: int
+    tuned_of: str | None
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,9 @@ def load_registry(configs: Path = CONFIGS) -> Registry:
                 f"add one under '{stage}'"
             )
         for order, (name, entry) in enumerate(entries.items()):
-            computed = {"stage": stage, "name": name, "runnable": name in files, "sort_order": order}
+            entry = {"tuned_of": None} | entry
+            runnable = (entry["tuned_of"] or name) in files
+            computed = {"stage": stage, "name": name, "runnable": runnable, "sort_order": order}
             methods[stage, name] = _record(Method, entry | computed, f"method {name}")
     metrics = {}
     for name, entry in _read(folder / "metrics.yaml").items():

@@ -89,13 +89,14 @@ def tuned_name(classifier: str) -> str:
     RegistryError
         If the registry has none: it has no parameters that are searched for.
     """
-    name = f"{classifier}-tuned"
-    if ("classifier", name) not in load_registry().methods:
+    names = {m.tuned_of: m.name for m in load_registry().methods.values()}
+    if classifier not in names:
         raise RegistryError(
             f"classifier={classifier} has no search space; run it with tune=none, or add a space under the "
-            f"key search of configs/classifier/{classifier}.yaml and {name} to the registry"
+            f"key search of configs/classifier/{classifier}.yaml and an entry with tuned_of: {classifier} to "
+            "the registry"
         )
-    return name
+    return names[classifier]
 
 
 def _tuning(config: DictConfig, words: Iterable[str] = ()) -> Tuning | None:
@@ -230,8 +231,15 @@ def _step(config: DictConfig, stage: str, name: str, words: Iterable[str] = ()) 
 
 
 def explain_unknown_keys(arguments: list[str]) -> None:
-    """Print the valid names for every key on the command line that does not exist."""
+    """Print the valid names for every key on the command line that does not exist.
+
+    And for a tuned classifier, which is no choice, what to type instead.
+    """
     words = [word for word in arguments if not word.startswith("-")]
+    for method in load_registry().methods.values():
+        typed = [word.partition("=")[2] for word in words if word.startswith(f"{method.stage}=")]
+        if method.tuned_of and method.name in ",".join(typed).split(","):
+            print(f"For {method.name} use {method.stage}={method.tuned_of} tune=optuna", file=sys.stderr)
     try:
         overrides = OverridesParser.create().parse_overrides(words)
     except HydraException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 
 from src.imputation.imputed import Imputed
 from src.requirements import NotReady
@@ -95,6 +96,14 @@ class Constant:
         return Imputed(np.where(missing, self.value, pupil + self.offset))
 
 
+class OnDevice(Constant):
+    """An imputer that may run somewhere else."""
+
+    def __init__(self, device: str) -> None:
+        super().__init__()
+        self.device = device
+
+
 class Trained(Constant):
     """An imputer with two networks; the process that fits it may be killed in the second's third epoch."""
 
@@ -136,3 +145,34 @@ class MeanSizeAndAge(MeanSize):
 
     def transform(self, pupil, cohort):
         return super().transform(pupil, cohort).assign(age_years=cohort.subjects["age"])
+
+
+class ClockedAlone(ClassifierMixin, BaseEstimator):
+    """A classifier whose fits take as long as they are told, by a clock of their own."""
+
+    now = 0.0
+
+    def __init__(self, single_s=1.0, random_state=None):
+        self.single_s, self.random_state = single_s, random_state
+
+    def fit(self, X, y):
+        ClockedAlone.now += self.single_s
+        return self
+
+    def predict_proba(self, X):
+        return np.full((len(X), 2), 0.5)
+
+
+class Clocked(ClockedAlone):
+    """One that also fits ten resamples together."""
+
+    resamples_at_once = 10
+
+    def __init__(self, single_s=1.0, stack_s=1.0, random_state=None):
+        super().__init__(single_s, random_state)
+        self.stack_s = stack_s
+
+    def fit_resamples(self, X, y, counts, random_states):
+        assert len(counts) == len(random_states) == self.resamples_at_once
+        ClockedAlone.now += self.stack_s
+        return [clone(self) for _ in random_states]

@@ -14,6 +14,7 @@ from src.cohort.synthetic import generate
 from src.combination import CohortCard, Combination, Step
 from src.evaluation.tuning import Tuning
 from src.pipeline import Pipeline, _warn_of_odd_mask, open_tracking, run_combination
+from src.provenance import accelerator
 from src.results.bootstrap_pickle import load
 from src.tracking import list_runs
 
@@ -161,7 +162,7 @@ def test_a_tuned_run_says_so_and_keeps_its_search(combination):
 def test_without_a_space_there_is_nothing_to_tune(combination):
     status = run_combination(tuned(combination, {}))
     assert (status["state"], status["stage"]) == ("failed", "classifier")
-    assert "LogisticRegression-tuned has no search space; add one under the key search" in status["error"]
+    assert "the classifier has no search space: its config needs the key search" in status["error"]
     assert dummy_methods.calls == []
 
 
@@ -223,6 +224,18 @@ def test_what_is_logged(combination):
     ]
     assert np.mean(results["brier"]) == pytest.approx(run.metrics["test_brier"])
     assert (folder / "config.yaml").read_text() == "a: 1"
+
+
+def test_a_run_says_what_it_ran_on_and_not_what_the_machine_has(combination, monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: f"GPU {device}")
+    told = {device: accelerator(device) for device in ("cpu", "auto", "cuda:1", "meta")}
+    assert told == {"cpu": "cpu", "auto": "GPU cuda", "cuda:1": "GPU cuda:1", "meta": "meta"}
+    run_combination(with_step(combination, "imputation", "dummy_methods.OnDevice", device="auto"))
+    logged = {run.experiment: run.tags["accelerator"] for run in list_runs(combination.tracking_uri)}
+    assert logged.pop("PLR_Imputation") == "GPU cuda"
+    assert len(logged) == 3 and set(logged.values()) == {"cpu"}
 
 
 def test_the_number_of_workers_does_not_change_a_prediction(combination, tmp_path):
@@ -304,10 +317,11 @@ def test_without_the_truth_a_method_that_needs_it_says_so(combination, tmp_path,
     write_cohort(cohort.without_truth(), path)
     combination = replace(with_step(combination, stage, target), cohort=card_of(path))
     status = run_combination(combination)
-    assert (
-        f"{stage}={target.rpartition('.')[2]} needs the artefact mask and the clean signal" in status["error"]
+    assert status["error"] == (
+        f"NotReady: {stage}={target.rpartition('.')[2]} needs the artefact mask and the clean signal, which "
+        f"this cohort does not have; choose another {stage} method"
     )
-    assert "no_truth.duckdb" in status["error"]
+    assert status["stage"] == stage
 
 
 @pytest.mark.parametrize(

@@ -21,14 +21,16 @@ def test_holds_every_method_of_the_study(stage, count):
 
 def test_a_method_is_runnable_when_it_has_a_config():
     for method in load_registry().methods.values():
-        assert method.runnable == (CONFIGS / method.stage / f"{method.name}.yaml").exists()
+        config = CONFIGS / method.stage / f"{method.tuned_of or method.name}.yaml"
+        assert method.runnable == config.exists()
 
 
 def test_a_classifier_with_a_search_space_has_an_entry_for_its_tuned_self():
     files = {path.stem: yaml.safe_load(path.read_text()) for path in (CONFIGS / "classifier").glob("*.yaml")}
-    tunable = {f"{name}-tuned" for name, config in files.items() if "search" in config}
-    tuned = {m.name: m for m in load_registry().methods.values() if m.name.endswith("-tuned")}
-    assert tunable == set(tuned)
+    tunable = {name for name, config in files.items() if "search" in config}
+    tuned = {m.name: m for m in load_registry().methods.values() if m.tuned_of}
+    assert sorted(tunable) == sorted(method.tuned_of for method in tuned.values())
+    assert all((m.name, m.runnable) == (f"{m.tuned_of}-tuned", True) for m in tuned.values())
     assert all(method.display_name.endswith("(tuned, optimistic)") for method in tuned.values())
     assert max(len(method.display_name) for method in tuned.values()) <= 30  # longer ones lose their middle
 

@@ -83,6 +83,13 @@ def test_a_classifier_without_a_search_space_is_not_tuned():
         read_combination(config, choices=config.hydra.runtime.choices)
 
 
+def test_a_tuned_classifier_is_no_choice_but_a_way_to_run_one():
+    refused = run("-m", "src.train", "classifier=XGBoost-tuned", expect=1).stderr
+    assert "For XGBoost-tuned use classifier=XGBoost tune=optuna" in refused
+    offered = refused.partition("Available options")[2].partition("Config search")[0].split()
+    assert "XGBoost" in offered and "XGBoost-tuned" not in offered
+
+
 def test_tuned_and_untuned_combinations_stand_side_by_side(tmp_path, empty_store):
     study = Study(tmp_path, empty_store)
     words = ("outlier=SpeedMAD", "imputation=linear", "classifier=LogisticRegression", "tune=none,optuna")

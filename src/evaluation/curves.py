@@ -21,7 +21,7 @@ from src.evaluation.estimators import RunEvaluation, left_out_mask, pool
 from src.evaluation.intervals import percentiles
 from src.evaluation.resampling import check_labels
 from src.evaluation.rows import Rows, as_rows, ranked_blocks, ratio
-from src.evaluation.smooth import loess
+from src.evaluation.smooth import loess_band
 
 N_LOESS = 100
 N_BINS = 20
@@ -37,6 +37,7 @@ def all_curves(
     y_prob_apparent: np.ndarray | None,
     population_prevalence: float = POPULATION_PREVALENCE,
     evaluated: RunEvaluation | None = None,
+    groups: Sequence[str] | None = None,
 ) -> dict[str, Table]:
     """Compute every curve of one run.
 
@@ -48,6 +49,8 @@ def all_curves(
         Assumed share of cases in the population.
     evaluated : RunEvaluation, optional
         What `src.evaluation.estimators.evaluate_run` gave for the same predictions, if that is known already.
+    groups : sequence of str, length n, optional
+        The subject of each recording; by default every recording is a subject.
 
     Returns
     -------
@@ -63,7 +66,9 @@ def all_curves(
     else:
         blocks, mean = evaluated.blocks, evaluated.pooled.mean
     seen = np.isfinite(mean)
+    subjects = np.arange(labels.size) if groups is None else np.asarray(groups)
     single = {"oob_pooled": (labels[seen], mean[seen])}
+    owners = {"oob_pooled": subjects[seen], "apparent": subjects}
     if y_prob_apparent is not None:
         single["apparent"] = (labels, np.asarray(y_prob_apparent, dtype=np.float64))
     every = {"oob": (float(labels.mean()), blocks)}
@@ -74,7 +79,7 @@ def all_curves(
             + [_label(roc(*v), estimator=k) for k, v in single.items()]
         ),
         "calibration_curves": _stack(
-            [_label(smooth_calibration(*v), estimator=k) for k, v in single.items()]
+            [_label(smooth_calibration(*v, owners[k]), estimator=k) for k, v in single.items()]
         ),
         "calibration_bins": _stack([_label(grouped_calibration(*v), estimator=k) for k, v in single.items()]),
         "decision_curves": _stack(
@@ -131,10 +136,25 @@ def roc(y: np.ndarray, p: np.ndarray) -> Table:
     }
 
 
-def smooth_calibration(y: np.ndarray, p: np.ndarray) -> Table:
-    """Return the loess curve at 100 points from the least to the greatest p: `point`, `p`, `observed`."""
+def smooth_calibration(
+    y: np.ndarray, p: np.ndarray, groups: Sequence[str] | np.ndarray | None = None
+) -> Table:
+    """Return the loess curve at 100 points from the least to the greatest p, with its band.
+
+    Returns
+    -------
+    table, 100 rows
+        `point`, `p`, `observed`, `observed_lo`, `observed_hi` (`src.evaluation.smooth.loess_band`).
+    """
     grid = np.linspace(p.min(), p.max(), N_LOESS)
-    return {"point": np.arange(N_LOESS), "p": grid, "observed": loess(y, p, grid)}
+    curve, lo, hi = loess_band(y, p, grid, groups)
+    return {
+        "point": np.arange(N_LOESS),
+        "p": grid,
+        "observed": curve,
+        "observed_lo": lo,
+        "observed_hi": hi,
+    }
 
 
 def grouped_calibration(y: np.ndarray, p: np.ndarray) -> Table:

@@ -116,6 +116,31 @@ def wald(estimate: float, se: float, domain: tuple[float, float], method: str) -
     return containing(estimate, lo, hi, method)
 
 
+def wilson(share: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the limits of Wilson's 95 % interval of shares; n need not be whole.
+
+    Parameters
+    ----------
+    share : ndarray
+        In [0, 1].
+    n : ndarray, same shape
+        Of how many, above 0; an effective number where observations are weighted or belong together.
+
+    Returns
+    -------
+    lo, hi : ndarray, same shape
+        In [0, 1], never both equal to the share; NaN where an argument is.
+
+    References
+    ----------
+    Wilson 1927, JASA 22:209; Brown, Cai & DasGupta 2001, Stat Sci 16:101, section 3.1.1.
+    """
+    centre = share + Z**2 / (2 * n)
+    half = Z * np.sqrt((share * (1 - share) + Z**2 / (4 * n)) / n)
+    scale = 1 + Z**2 / n
+    return np.clip((centre - half) / scale, 0, share), np.clip((centre + half) / scale, share, 1)
+
+
 def auroc_delong(
     y: np.ndarray, p: np.ndarray, estimate: float, groups: Sequence[str] | np.ndarray | None
 ) -> Interval:

@@ -91,6 +91,15 @@ def subject_index(y: np.ndarray, groups: Sequence[str] | np.ndarray) -> tuple[np
     return index, subject_y.astype(np.int8)
 
 
+def summed_by_subject(values: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Add up the recordings' values, shape (k, n), by subject, (k, n_subjects); `index` is that of
+    `subject_index`.
+    """
+    order = np.argsort(index, kind="stable")
+    first = np.flatnonzero(np.diff(index[order], prepend=-1))
+    return np.add.reduceat(values.take(order, axis=1), first, axis=1)
+
+
 def inbag_counts(
     y: np.ndarray, groups: Sequence[str] | np.ndarray, n_iterations: int, seed: int
 ) -> np.ndarray:

@@ -5,10 +5,13 @@ The metrics take no weights: a neighbourhood of the curve is a number of recordi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from src.evaluation.resampling import EvaluationError
-from src.evaluation.rows import Rows, as_rows
+from src.evaluation.intervals import wilson
+from src.evaluation.resampling import EvaluationError, subject_index, summed_by_subject
+from src.evaluation.rows import Rows, as_rows, ratio
 
 _NEARLY_SINGULAR = 1e-7  # least eigenvalue from which normal equations keep nine digits
 
@@ -37,13 +40,61 @@ def loess(y: np.ndarray, p: np.ndarray, at: np.ndarray, span: float = 0.75) -> n
     ----------
     Cleveland & Devlin 1988, JASA 83:596; Austin & Steyerberg 2019, Stat Med 38:4051, section 2.
     """
-    outcome, x = np.asarray(y, dtype=np.float64), np.asarray(p, dtype=np.float64)
     places, where = np.unique(np.asarray(at, dtype=np.float64), return_inverse=True)
+    return (loess_weights(p, places, span) @ np.asarray(y, dtype=np.float64))[where]
+
+
+def loess_weights(p: np.ndarray, at: np.ndarray, span: float = 0.75) -> np.ndarray:
+    """Return what each outcome counts in the values of `loess`, which are linear in the outcomes.
+
+    Returns
+    -------
+    ndarray, shape (k, n)
+        A row per place; it sums to 1 and has negative entries. NaN where the value is.
+    """
+    x, places = np.asarray(p, dtype=np.float64), np.asarray(at, dtype=np.float64)
     reach = _reach(np.sort(x), places, max(1, int(np.floor(x.size * span + 1e-5))))
-    values = np.full(places.size, np.nan)
     fit = reach > 0
-    values[fit] = _local_quadratics((x - places[fit, None]) / reach[fit, None], outcome)
-    return values[where]
+    scale = np.where(fit, reach, 1.0)[:, None]
+    weights = _local_quadratics((x - places[:, None]) / scale)
+    weights[~fit] = np.nan
+    return weights
+
+
+def loess_band(
+    y: np.ndarray, p: np.ndarray, at: np.ndarray, groups: Sequence[str] | np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the `loess` curve with a pointwise 95 % sampling band: what other outcomes would give.
+
+    A value sum l_i y_i of the curve is taken for a share among 1 / sum_s (sum of the l_i of subject s)^2
+    independent subjects, and gets Wilson's interval. Recordings of one subject have one outcome.
+
+    The predictions are taken as given: that another sample of patients also gives another model is not in the
+    band, nor is the bias of smoothing. Simulated (benchmark `band_coverage`, 208 subjects), it holds the true
+    curve of calibrated predictions at 0.93 to 0.97 of the places. Where that curve is steep, at the outermost
+    predictions of good models that are too extreme, it covers much too rarely. Wald's band from squared
+    residuals (HC2, HC3) covers 0.80 to 0.90 at the lowest predictions of calibrated models, this one 0.95.
+
+    Parameters
+    ----------
+    y, p, at
+        As in `loess`.
+    groups : sequence, length n, optional
+        The subject of each recording; by default every recording is a subject.
+
+    Returns
+    -------
+    curve, lo, hi : ndarray, shape (k,)
+        The limits lie in [0, 1] and contain the curve where it lies there; NaN where the curve is.
+
+    References
+    ----------
+    Wilson 1927, JASA 22:209; Kish 1965, Survey Sampling, section 11.7 (effective number).
+    """
+    weights = loess_weights(p, at)
+    curve = weights @ np.asarray(y, dtype=np.float64)
+    of_subjects = weights if groups is None else summed_by_subject(weights, subject_index(y, groups)[0])
+    return curve, *wilson(np.clip(curve, 0, 1), ratio(np.array(1.0), np.vecdot(of_subjects, of_subjects)))
 
 
 def _reach(ordered: np.ndarray, places: np.ndarray, q: int) -> np.ndarray:
@@ -52,34 +103,44 @@ def _reach(ordered: np.ndarray, places: np.ndarray, q: int) -> np.ndarray:
     return np.maximum(places[:, None] - lowest, highest - places[:, None]).min(axis=1)
 
 
-def _local_quadratics(u: np.ndarray, outcome: np.ndarray) -> np.ndarray:
-    """Return the weighted quadratics' values at u = 0, one per row of scaled distances u."""
-    weights = np.clip(1 - np.abs(u) ** 3, 0, None) ** 3
-    moments, targets, power = [], [], weights
-    for _ in range(5):
-        moments.append(power.sum(axis=1))
-        targets.append(power @ outcome)
-        power = power * u
+def _local_quadratics(u: np.ndarray) -> np.ndarray:
+    """Return each outcome's weight in the quadratics' values at u = 0; a row per row of distances."""
+    kernel, square = _tricube(u), u * u
+    first, second = kernel * u, kernel * square
+    pairs = ((kernel, u), (kernel, square), (first, square), (second, square))
+    moments = [kernel.sum(axis=1)] + [np.vecdot(*pair) for pair in pairs]
     length = np.sqrt(np.stack(moments[::2], axis=1))
     length[length == 0] = 1.0
     gram = np.stack([np.stack(moments[k : k + 3], axis=1) for k in range(3)], axis=1)
     gram /= length[:, :, None] * length[:, None, :]
-    values = np.full(len(u), np.nan)
     regular = np.linalg.eigvalsh(gram)[:, 0] > _NEARLY_SINGULAR
-    right = np.stack(targets[:3], axis=1)[regular] / length[regular]
-    values[regular] = np.linalg.solve(gram[regular], right[:, :, None])[:, 0, 0] / length[regular, 0]
-    values[~regular] = _pseudo_quadratics(u[~regular], weights[~regular], outcome)
-    return values
+    inverse = np.linalg.inv(np.where(regular[:, None, None], gram, np.eye(3)))[:, 0]
+    factors = inverse / length / length[:, :1]
+    weights = np.multiply(kernel, factors[:, :1])
+    for part, factor in ((first, factors[:, 1:2]), (second, factors[:, 2:])):
+        weights += np.multiply(part, factor, out=part)
+    weights[~regular] = _pseudo_quadratics(u[~regular], kernel[~regular])
+    return weights
 
 
-def _pseudo_quadratics(u: np.ndarray, weights: np.ndarray, outcome: np.ndarray) -> np.ndarray:
+def _tricube(u: np.ndarray) -> np.ndarray:
+    """Return (1 - |u|^3)^3, 0 from |u| = 1 on; in place and by products, as powers take much longer."""
+    inner = np.abs(u)
+    inner *= u * u
+    np.maximum(np.subtract(1, inner, out=inner), 0, out=inner)
+    kernel = inner * inner
+    kernel *= inner
+    return kernel
+
+
+def _pseudo_quadratics(u: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """Return the same where fewer than three distinct values carry weight: the shortest solution."""
-    root = np.sqrt(weights)
+    root = np.sqrt(kernel)
     design = root[:, :, None] * u[:, :, None] ** np.arange(3)
     length = np.linalg.norm(design, axis=1, keepdims=True)
     length[length == 0] = 1.0
     inverse = np.linalg.pinv(design / length, rcond=100 * np.finfo(float).eps)
-    return np.einsum("kn,kn,n->k", inverse[:, 0], root, outcome) / length[:, 0, 0]
+    return inverse[:, 0] * root / length[:, 0, :1]
 
 
 def ici(y: np.ndarray, p: np.ndarray | Rows, weight: np.ndarray | None = None) -> np.ndarray:

@@ -39,9 +39,23 @@ class Tuning:
     n_folds: int
     seed: int
 
-    def check_ready(self) -> None:
-        """Raise `NotReady` where the package optuna is not installed."""
+    def check_ready(self, search: Mapping[str, Mapping[str, Any]], own: Mapping[str, Any]) -> None:
+        """Raise an error where a search is known to fail.
+
+        Parameters
+        ----------
+        search, own : mapping
+            See `tune`.
+
+        Raises
+        ------
+        NotReady
+            If the package optuna is not installed.
+        EvaluationError
+            If the space cannot be searched.
+        """
         need_packages("tune=optuna", "tune", ("optuna",))
+        _check_space(search, own)
 
 
 @dataclass(frozen=True)
@@ -116,7 +130,7 @@ def tune(
     from optuna.storages.journal import JournalFileBackend
 
     labels = check_labels(y)
-    _check_space(search, own)
+    how.check_ready(search, own)
     folds = _folds(labels, groups, how)
 
     def objective(trial: optuna.Trial) -> float:
@@ -173,7 +187,10 @@ def _cross_validated(classifier: Any, X: np.ndarray, y: np.ndarray, folds: Seque
 def _check_space(search: Mapping[str, Mapping[str, Any]], own: Mapping[str, Any]) -> None:
     """Refuse a space with unknown parameters, types or keys."""
     if not search:
-        raise EvaluationError("the classifier's config has no search space; expected the key search")
+        raise EvaluationError(
+            "the classifier has no search space: its config needs the key search, with a parameter that was "
+            "not set by hand; or run with tune=none"
+        )
     for name, space in search.items():
         kind = space.get("type")
         if name not in own:

@@ -19,7 +19,7 @@ _POOLED, _APPARENT = INK, "#CC79A7"
 
 _CURVES = f"""
 WITH {SELECTED}
-SELECT s.selection_order, s.run_id, c.estimator, c.p, c.observed
+SELECT s.selection_order, s.run_id, c.estimator, c.p, c.observed, c.observed_lo, c.observed_hi
 FROM selected s JOIN calibration_curves c USING (run_id)
 WHERE c.estimator IN ('oob_pooled', 'apparent') AND c.observed IS NOT NULL
 ORDER BY s.selection_order, c.estimator, c.point
@@ -70,6 +70,16 @@ def _draw(tables: Tables, background: Background) -> Sheet:
 
 def _calibration(axes: Axes, curves: pd.DataFrame, groups: pd.DataFrame) -> None:
     axes.plot([0, 1], [0, 1], color=PALE, linewidth=0.7, linestyle=":")
+    pooled = curves[curves["estimator"] == "oob_pooled"]
+    axes.fill_between(
+        pooled["p"],
+        pooled["observed_lo"],
+        pooled["observed_hi"],
+        color=PALE,
+        alpha=0.45,
+        linewidth=0,
+        gid="band",
+    )
     for estimator, colour, dash in (("apparent", _APPARENT, (0, (4, 2))), ("oob_pooled", _POOLED, "-")):
         curve = curves[curves["estimator"] == estimator]
         axes.plot(curve["p"], curve["observed"], color=colour, linestyle=dash, gid=estimator)
@@ -100,6 +110,7 @@ def _legend(estimators: set[str]) -> list[Line2D | Patch]:
     ring: dict[str, Any] = {"linewidth": 0, "marker": "o", "markersize": 3, "markerfacecolor": "white"}
     handles: list[Line2D | Patch] = [
         Line2D([], [], color=_POOLED, label=pooled),
+        Patch(color=PALE, alpha=0.45, linewidth=0, label="its 95 % sampling band, point by point"),
         Line2D([], [], color=_POOLED, label="the same in ten groups of equal size", **ring),
     ]
     if "apparent" in estimators:
@@ -115,8 +126,11 @@ CALIBRATION = Figure(
     caption=(
         "Smooth curves (loess, span 0.75, local quadratic, one pass) of the outcome on the predicted "
         "probability. Solid, circles, slope, intercept and histogram: each subject's mean prediction over "
-        "the resamples that left it out (oob_pooled), which speaks of a bagged model. Dashed: the model "
-        f"trained and judged on everybody (apparent). Dotted: perfect calibration. {RULE}"
+        "the resamples that left it out (oob_pooled), which speaks of a bagged model. Band: pointwise 95 "
+        "% sampling band of the solid curve, for the predictions as they are; that other patients also "
+        "give other models, and the bias of smoothing, are not in it; it ends at 0 and 1, which the curve "
+        "can leave. Dashed: the model trained and judged on everybody (apparent). Dotted: perfect "
+        f"calibration. {RULE}"
     ),
     queries={
         "curves": _CURVES,

@@ -100,7 +100,7 @@ def _strip(axes: Axes, combinations: pd.DataFrame) -> None:
     axes.set_yscale("function", functions=(np.sqrt, np.square))
     for included, (gid, colour, marker) in _SIDES.items():
         part = combinations[combinations["included"] == included]
-        axes.vlines(part["place"], 0, part["p_value"], colors=colour, linewidth=width)
+        axes.vlines(part["place"], 0, part["p_value"], colors=colour, linewidth=width, snap=False)
         look: dict[str, Any] = {"color": colour, "marker": marker, "linewidths": 0.7, "zorder": 3}
         axes.scatter(part["place"], part["p_value"], s=min(11, 9 * step_pt), gid=gid, clip_on=False, **look)
     axes.axhline(_LEVEL, color=CASES, linestyle=(0, (4, 2)), linewidth=0.8, zorder=4, gid="level")

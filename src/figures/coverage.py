@@ -78,8 +78,9 @@ def _draw(tables: Tables, background: Background) -> Sheet:
     columns = _names(cells, "x", "imputation", "imputation_method", background)
     width, across, panel_mm = _layout(n_panels, n_columns, max(map(len, rows)))
     down = -(-n_panels // across)
-    height = down * (_ROW_MM * n_rows + 19) + 1.1 * max(map(len, columns))
-    sheet = new_sheet(width, height)
+    titles = [_title(cells[cells["panel"] == number], panel_mm, background) for number in range(n_panels)]
+    head_mm = 13 + 3.1 * (1 + max(title.count("\n") for title in titles))
+    sheet = new_sheet(width, down * (_ROW_MM * n_rows + head_mm) + 1.1 * max(map(len, columns)))
     panels = sheet.subplots(down, across, squeeze=False, sharex=True, sharey=True).ravel()
     panels[0].set_xticks(range(n_columns), columns)
     panels[0].set_yticks(range(n_rows), rows)
@@ -88,7 +89,7 @@ def _draw(tables: Tables, background: Background) -> Sheet:
         part, of_panel = cells[cells["panel"] == number], counts[counts["panel"] == number]
         _panel(axes, part, n_rows, n_columns)
         _margins(axes, of_panel, n_rows, n_columns)
-        _head(axes, _title(part, panel_mm, background), of_panel, letters)
+        _head(axes, titles[number], of_panel, letters)
         axes.tick_params(axis="x", labelbottom=number + across >= n_panels, rotation=90, labelsize=5.5)
         axes.tick_params(axis="y", labelleft=number % across == 0, labelsize=6)
     for axes in panels[n_panels:]:

@@ -46,7 +46,7 @@ ORDER BY panel, y, x
 _WIDE = 10
 """Up to this many columns two panels stand side by side."""
 _TEXT_NEEDS_MM = 6.5
-_LETTER_MM, _BAR_MM = 1.45, 18
+_LETTER_MM, _ROW_MM, _BAR_MM = 1.45, 4.5, 18
 
 
 def _draw(tables: Tables, background: Background, *, better: str, colours: str) -> Sheet:
@@ -59,7 +59,7 @@ def _draw(tables: Tables, background: Background, *, better: str, colours: str) 
     letters = int(cell_mm / _LETTER_MM)
     labels = [background.label("imputation", name) for name in cells["imputation_method"].unique()]
     turned = any(len(word) > letters - 1 for label in labels for word in re.split(r"[\s-]", label))
-    sheet = new_sheet("double", down * (max(5.2 * n_rows, 28) + 11) + (24 if turned else 8))
+    sheet = new_sheet("double", down * (max(_ROW_MM * n_rows, 28) + 11) + (24 if turned else 8))
     panels = sheet.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
     scale = ScalarMappable(
         Normalize(cells["value"].min(), cells["value"].max()), matplotlib.colormaps[colours]
@@ -73,7 +73,7 @@ def _draw(tables: Tables, background: Background, *, better: str, colours: str) 
     bar = sheet.colorbar(
         scale,
         ax=list(panels[:n_panels]),
-        shrink=min(1, 40 / (down * max(5.2 * n_rows, 28))),
+        shrink=min(1, 40 / (down * max(_ROW_MM * n_rows, 28))),
         pad=0.01,
         aspect=18,
     )
@@ -145,9 +145,9 @@ def _heatmap(metric: str, words: str, better: str, colours: str) -> Figure:
         title=f"{words} of every outlier method with every imputation method",
         caption=(
             f"{words}, out-of-bag mean (oob), one panel per classifier, one cell per combination, one "
-            "colour scale. Hatched: planned and not there, with the reason's kind (f: failed, m: missing "
-            "where cells are narrow). Framed: the champion, lowest out-of-bag Brier score of all (ties: "
-            "higher AUROC)."
+            "colour scale. White: not planned. Hatched: planned and not there, with the reason's kind (f: "
+            "failed, m: missing where cells are narrow). Framed: the champion, lowest out-of-bag Brier score "
+            "of all (ties: higher AUROC)."
         ),
         queries={"cells": _CELLS.format(metric=metric)},
         draw=partial(_draw, better=better, colours=colours),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure as Sheet
 from matplotlib.ticker import FixedLocator
 
@@ -19,7 +20,9 @@ _HEAD_MM = 20
 def grid(
     count: int, height_mm: float = 0, parts: tuple[float, ...] = (1,), square: bool = False
 ) -> tuple[Sheet, list[Any]]:
-    """Lay out one panel per combination, at most four in a row; all have probabilities on their x axis.
+    """Lay out one panel per combination, at most four in a row, all on the same axes.
+
+    Their x axis holds probabilities.
 
     Parameters
     ----------
@@ -50,6 +53,9 @@ def grid(
     stacks = []
     for number in range(down * across):
         row, column = divmod(number, across)
+        if row and not column:
+            for part in range(len(parts)):
+                axes[row * len(parts) + part, 0].sharey(axes[part, 0])
         stack = [axes[row * len(parts) + part, column] for part in range(len(parts))]
         if number < count:
             stacks.append(stack if len(parts) > 1 else stack[0])
@@ -66,10 +72,10 @@ def _shape(count: int) -> tuple[int, int]:
     return across, -(-count // across)
 
 
-def heads(panels: Sequence[Axes], chosen: pd.DataFrame, background: Background) -> None:
-    """Write the role and the methods of each combination above its panel, all at one height."""
+def heads(panels: Sequence[Axes], chosen: pd.DataFrame, background: Background, letters: int = 34) -> None:
+    """Write the role and the methods of each combination above its panel, `letters` to a line at most."""
     rows = records(chosen)
-    methods = [wrap(background.combination(row), 34) for row in rows]
+    methods = [wrap(background.combination(row), letters) for row in rows]
     lines = 1 + max(text.count("\n") for text in methods)
     for axes, row, text in zip(panels, rows, methods, strict=True):
         place: dict[str, Any] = {
@@ -79,7 +85,7 @@ def heads(panels: Sequence[Axes], chosen: pd.DataFrame, background: Background) 
             "fontsize": 5.5,
         }
         axes.annotate(text, (0, 1), xytext=(0, 3 + 6.6 * lines), **place)
-        axes.set_title(wrap(row["role"], 30), loc="left", fontsize=6.5, pad=5.5 + 6.6 * lines)
+        axes.set_title(wrap(row["role"], letters - 4), loc="left", fontsize=6.5, pad=5.5 + 6.6 * lines)
 
 
 def label_edges(panels: Sequence[Axes], x: str, y: str) -> None:
@@ -90,3 +96,14 @@ def label_edges(panels: Sequence[Axes], x: str, y: str) -> None:
             axes.set_xlabel(x)
         if number % across == 0:
             axes.set_ylabel(y)
+
+
+def squares(axes: Axes, x: Iterable[float], y: Iterable[float], colours: Sequence[Any], gid: str) -> None:
+    """Fill cells around whole numbers, with a thin white line between them, as one collection."""
+    corners = [
+        [(i - 0.5, j - 0.5), (i + 0.5, j - 0.5), (i + 0.5, j + 0.5), (i - 0.5, j + 0.5)]
+        for i, j in zip(x, y, strict=True)
+    ]
+    axes.add_collection(
+        PolyCollection(corners, facecolors=colours, edgecolors="white", linewidths=0.5, gid=gid)
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,17 +11,14 @@ from matplotlib.figure import Figure as Sheet
 from matplotlib.lines import Line2D
 
 from src.figures.figure import Figure, Tables
+from src.figures.signals import clean_handle, light_handles, plot_clean, shade_light
 from src.figures.style import (
-    BLUE_LIGHT,
     GREY,
     INK,
     PALE,
-    RED_LIGHT,
-    TRUTH,
     Background,
     legend_below,
     new_sheet,
-    records,
     strip_axes,
     wrap,
 )
@@ -70,7 +67,6 @@ JOIN example_recordings e USING (recording_code, sample)
 LEFT JOIN methods m ON m.stage = 'imputation' AND m.name = i.imputation_method
 ORDER BY m.sort_order, i.imputation_method, i.sample
 """
-_LIGHT_COLOURS = {"blue": BLUE_LIGHT, "red": RED_LIGHT}
 _AROUND_S = 1.5
 
 
@@ -91,7 +87,7 @@ def _draw(tables: Tables, background: Background) -> Sheet:
         for axes, method in zip(panels[2:, column], methods, strict=True):
             part = imputed[imputed["imputation_method"] == method]
             _imputed(axes, _within(part, window), background.colour("imputation", method))
-        _shade(panels[:, column], _within_light(tables["light"], window))
+        shade_light(panels[:, column], _within_light(tables["light"], window))
         panels[0, column].set_xlim(*window)
         panels[-1, column].set_xlabel("Time (s)")
         _same_limits(list(panels[2:, column]))
@@ -111,9 +107,7 @@ def _within_light(light: pd.DataFrame, window: tuple[float, float]) -> pd.DataFr
 
 
 def _raw(axes: Axes, signal: pd.DataFrame) -> None:
-    axes.plot(
-        signal["time_s"], signal["truth"].astype(float), color=TRUTH, linewidth=1.8, alpha=0.45, gid="truth"
-    )
+    plot_clean(axes, signal)
     axes.plot(signal["time_s"], signal["raw"], color=INK, linewidth=0.6, gid="raw")
 
 
@@ -142,7 +136,7 @@ def _imputed(axes: Axes, rows: pd.DataFrame, colour: str) -> None:
     missing = rows["missing"].to_numpy(bool)
     near = missing | np.r_[missing[1:], False] | np.r_[False, missing[:-1]]
     time, signal = rows["time_s"], rows["imputed"]
-    axes.plot(time, rows["truth"].astype(float), color=TRUTH, linewidth=1.8, alpha=0.45, gid="truth")
+    plot_clean(axes, rows)
     axes.plot(time, signal.where(~missing), color=PALE, linewidth=0.6, gid="observed")
     spread = 1.96 * rows["sd"].astype(float).where(missing)
     if spread.notna().any():
@@ -171,15 +165,6 @@ def _longest_gap(imputed: pd.DataFrame) -> list[tuple[float, float]]:
     return [(max(float(start), float(time[0])), min(float(end), float(time[-1])))]
 
 
-def _shade(panels: Iterable[Axes], light: pd.DataFrame) -> None:
-    for axes in panels:
-        for pulse in records(light):
-            colour = _LIGHT_COLOURS.get(pulse["colour"], PALE)
-            axes.axvspan(
-                pulse["onset_s"], pulse["offset_s"], color=colour, zorder=-3, linewidth=0, gid="light"
-            )
-
-
 def _name(panels: np.ndarray, signal: pd.DataFrame, imputed: pd.DataFrame, background: Background) -> None:
     detector = background.label("outlier", imputed["outlier_method"].iloc[0])
     panels[0, 0].set_ylabel(f"Pupil ({background.provenance['unit']})")
@@ -197,13 +182,10 @@ def _name(panels: np.ndarray, signal: pd.DataFrame, imputed: pd.DataFrame, backg
 def _legend(tables: Tables) -> list[Line2D]:
     handles = [Line2D([], [], color=INK, linewidth=0.8, label="as recorded")]
     if tables["signal"]["truth"].notna().any():
-        handles.append(Line2D([], [], color=TRUTH, linewidth=1.8, alpha=0.45, label="clean signal"))
+        handles.append(clean_handle())
     handles.append(Line2D([], [], color=PALE, linewidth=0.8, label="kept"))
     handles.append(Line2D([], [], color=GREY, linewidth=2.4, label="imputed (method's colour)"))
-    for colour in tables["light"]["colour"].unique():
-        shade = _LIGHT_COLOURS.get(colour, PALE)
-        handles.append(Line2D([], [], color=shade, linewidth=5, label=f"{colour} light"))
-    return handles
+    return handles + light_handles(tables["light"])
 
 
 RECORDING = Figure(

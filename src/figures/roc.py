@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure as Sheet
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from src.figures.figure import Figure, Tables
 from src.figures.panels import grid, heads, label_edges
 from src.figures.selection import CHOSEN, RULE, SELECTED
-from src.figures.style import GREY, PALE, Background, line_colour, records
+from src.figures.style import GREY, PALE, Background, legend_below, line_colour, records, with_interval
 
 _CURVES = f"""
 WITH {SELECTED}
@@ -41,12 +46,26 @@ def _draw(tables: Tables, background: Background) -> Sheet:
             )
         axes.plot(curve["fpr"], curve["tpr"], color=colour, gid="curve")
         value = estimates.loc[order]
-        words = f"AUROC {value['auroc']:.3f}\n({value['auroc_lo']:.3f} to {value['auroc_hi']:.3f})"
+        words = "AUROC " + with_interval(*value[["auroc", "auroc_lo", "auroc_hi"]]).replace(" (", "\n(")
         axes.text(0.97, 0.05, words, ha="right", va="bottom", fontsize=6)
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     label_edges(panels, "1 - specificity", "Sensitivity")
     heads(panels, chosen, background)
+    legend_below(sheet, _legend(len(chosen)), columns=2)
     return sheet
+
+
+def _legend(count: int) -> list[Artist]:
+    handles: list[Artist] = [
+        Line2D([], [], color=GREY, label="mean over the resamples (in brackets: 95 % sampling interval)"),
+        Patch(color=GREY, alpha=0.3, label="95 % of the refits: no confidence interval"),
+    ]
+    if count > 1:
+        dashes: Any = (0, (4, 2))
+        handles.append(
+            Line2D([], [], color=GREY, linewidth=0.7, linestyle=dashes, label="the first panel's curve")
+        )
+    return [*handles, Line2D([], [], color=PALE, linewidth=0.6, linestyle=":", label="chance")]
 
 
 ROC = Figure(

@@ -93,7 +93,7 @@ def _draw(tables: Tables, background: Background, *, metric: str) -> Sheet:
 def _curve(axes: Axes, combinations: pd.DataFrame, step_pt: float) -> None:
     span = combinations["place"], combinations["lo"], combinations["hi"]
     width = min(1.6, 0.55 * step_pt) if step_pt > _DENSE_PT else 1.1 * step_pt
-    axes.vlines(*span, colors=PALE, linewidth=width, gid="sampling")
+    axes.vlines(*span, colors=PALE, linewidth=width, snap=False, gid="sampling")
     size = min(12, 6 * step_pt)
     for uses_truth, colour, marker in ((False, INK, "o"), (True, TRUTH, "D")):
         part = combinations[combinations["uses_truth"] == uses_truth]

@@ -97,6 +97,12 @@ class Background:
     methods: pd.DataFrame
     coverage: pd.DataFrame
 
+    @classmethod
+    def of_recordings(cls, source: str) -> Background:
+        """Background of a picture of recordings alone: where they come from, no methods, nothing planned."""
+        methods = pd.DataFrame(columns=["stage", "name", "display_name", "colour"])
+        return cls({"source": source}, methods, pd.DataFrame(columns=[*FACTORS.values(), "status"]))
+
     @property
     def stamp(self) -> str:
         """Words that must stand on the picture; empty when the data were measured."""
@@ -124,7 +130,8 @@ class Background:
         Parameters
         ----------
         row : mapping
-            Holds the columns featurization, outlier_method, imputation_method and classifier.
+            Holds the columns featurization, outlier_method, imputation_method and classifier; a method that
+            is NULL is not used.
         without : str
             A stage to leave out: 'outlier', 'imputation' or 'classifier'.
         """
@@ -132,7 +139,7 @@ class Background:
         return " + ".join(
             self.label(stage, row[column])
             for stage, column in FACTORS.items()
-            if stage != without and (stage != "features" or several)
+            if stage != without and (stage != "features" or several) and pd.notna(row[column])
         )
 
     def incomplete(self) -> str:
@@ -201,6 +208,11 @@ def new_sheet(width: str, height_mm: float) -> Sheet:
 def wrap(text: str, width: int = 26) -> str:
     """Break a label at blanks, hyphens and plus signs, so that no line is longer than `width` characters."""
     return "\n".join(textwrap.wrap(text, width, break_long_words=True)) or text
+
+
+def with_interval(value: float, low: float, high: float) -> str:
+    """A number with its interval in brackets, in three digits; by itself where the interval is undefined."""
+    return f"{value:.3f}" if pd.isna(low) or pd.isna(high) else f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 
 def readable_on(colour: Sequence[float]) -> str:

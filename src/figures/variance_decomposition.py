@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 
 from src.figures.factors import FACTOR_ORDER, REFUSED, TITLES, of_feature_set, refusal_notes
 from src.figures.figure import Figure, Tables
-from src.figures.style import INK, PALE, Background, legend_below, new_sheet, records
+from src.figures.style import INK, PALE, PALETTE, Background, legend_below, new_sheet, records
 
 _SHARES = f"""
 SELECT dense_rank() OVER (ORDER BY m.sort_order, v.featurization) AS line, v.metric, v.metric_display,
@@ -23,7 +23,7 @@ FROM v_variance v LEFT JOIN methods m ON m.stage = 'features' AND m.name = v.fea
 WHERE v.metric IN ('auroc', 'brier') AND v.eta_squared IS NOT NULL
 ORDER BY line, v.metric, "row"
 """
-_BAR = "#4477AA"
+_BAR = PALETTE[1]
 
 
 def _draw(tables: Tables, background: Background) -> Sheet:

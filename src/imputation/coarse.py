@@ -70,17 +70,11 @@ class CoarseImputer(ABC):
         verbose: bool,
     ) -> None:
         self.stride = stride
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.gap_share = gap_share
-        self.gap_samples = tuple(gap_samples)
-        self.patience = patience
-        self.mixed_precision = mixed_precision
-        self.seed = seed
-        self.n_jobs = n_jobs
-        self.device = device
-        self.verbose = verbose
+        self.training = Training(
+            epochs, batch_size, learning_rate, seed, patience, mixed_precision=mixed_precision
+        )
+        self.gaps = Gaps(gap_share, gap_samples).in_blocks(stride)
+        self.machine = Machine(n_jobs, device, verbose)
 
     def check_ready(self) -> None:
         """Raise NotReady if a package is missing."""
@@ -91,7 +85,7 @@ class CoarseImputer(ABC):
         """Return the network for curves of so many blocks, freshly initialised."""
 
     @abstractmethod
-    def _loss(self, values: np.ndarray, known: np.ndarray, hidden: Gaps) -> Loss:
+    def _loss(self, values: np.ndarray, known: np.ndarray) -> Loss:
         """Return what is minimised for curves (n, steps), of which `known` is observed."""
 
     @abstractmethod
@@ -113,16 +107,8 @@ class CoarseImputer(ABC):
         values, known = self._blocks(usable, typical_size(usable))
         self.scale_ = max(float(values[known].std()), 1e-6)
         self.network_ = self._network(values.shape[1])
-        how = Training(
-            self.epochs,
-            self.batch_size,
-            self.learning_rate,
-            self.seed,
-            patience=self.patience,
-            mixed_precision=self.mixed_precision,
-        )
-        loss = self._loss(values / self.scale_, known, self._gaps())
-        train(self.network_, loss, len(values), how, self._machine())
+        loss = self._loss(values / self.scale_, known)
+        train(self.network_, loss, len(values), self.training, self.machine)
         return self
 
     def impute(self, pupil: np.ndarray, missing: np.ndarray, truth: np.ndarray | None = None) -> Imputed:
@@ -156,10 +142,3 @@ class CoarseImputer(ABC):
     def _blocks(self, observed: np.ndarray, typical: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the mean deviation of each block's observed samples (n, steps), and where there are any."""
         return block_means((observed / typical - self.level_curve_) / self.scale_, self.stride)
-
-    def _gaps(self) -> Gaps:
-        shortest, longest = (max(1, round(samples / self.stride)) for samples in self.gap_samples)
-        return Gaps(self.gap_share, (shortest, longest))
-
-    def _machine(self) -> Machine:
-        return Machine(self.n_jobs, self.device, self.verbose)

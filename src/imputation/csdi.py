@@ -11,7 +11,7 @@ from src.imputation.curves import gaps, kriging_variance, straight_line, variogr
 from src.imputation.imputed import observed_only
 from src.networks.blocks import at_samples
 from src.networks.level import typical_size
-from src.networks.pypots import Drawing, Gaps, build_network, denoising_loss, draw_curves
+from src.networks.pypots import Drawing, build_network, denoising_loss, draw_curves
 from src.networks.training import Loss
 
 
@@ -67,7 +67,7 @@ class CSDI(CoarseImputer):
     def _network(self, n_steps: int) -> Any:
         return build_network(
             "CSDI",
-            self.seed,
+            self.training.seed,
             n_steps=n_steps,
             n_features=1,
             n_layers=self.n_layers,
@@ -79,12 +79,12 @@ class CSDI(CoarseImputer):
             n_diffusion_steps=self.n_diffusion_steps,
         )
 
-    def _loss(self, values: np.ndarray, known: np.ndarray, hidden: Gaps) -> Loss:
-        return denoising_loss(values, known, hidden)
+    def _loss(self, values: np.ndarray, known: np.ndarray) -> Loss:
+        return denoising_loss(values, known, self.gaps)
 
     def _curves(self, values: np.ndarray, visible: np.ndarray) -> np.ndarray:
-        drawing = Drawing(self.n_draws, self.n_drawing_steps, self.bound_, self.seed)
-        return draw_curves(self.network_, values, visible, drawing, self.batch_size, self._machine())
+        drawing = Drawing(self.n_draws, self.n_drawing_steps, self.bound_, self.training.seed)
+        return draw_curves(self.network_, values, visible, drawing, self.training.batch_size, self.machine)
 
     def fit(self, pupil: np.ndarray, missing: np.ndarray) -> CSDI:
         """Train the network on `pupil` (n, T), and learn what blocks leave out."""

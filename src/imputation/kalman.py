@@ -14,7 +14,7 @@ from src.imputation.imputed import Imputed, complete, mean_curve, observed_only,
 from src.networks.level import typical_size
 
 _START = (0.5, 1.0, 100.0, 10.0)  # a pupil at 30 Hz, roughly
-_BOUNDS = ((1e-4, 10.0), (1e-4, 10.0), (0.1, 1e5), (0.1, 1e5))
+_BOUNDS = ((1e-3, 10.0), (1e-4, 10.0), (0.1, 1e5), (0.1, 1e5))  # with less noise rounding decides
 _PASSES = 10  # outlying samples hide one another, seldom for more than a few passes
 _LEAST_SCATTER = (
     0.5  # a recording's noise below this share of the cohort's: curvature would pass for outliers
@@ -81,7 +81,10 @@ def fit_dynamics(series: np.ndarray) -> Dynamics:
 
     found = minimize(misfit, np.log(_START), method="L-BFGS-B", bounds=np.log(_BOUNDS))
     if not found.success:
-        raise RuntimeError(f"imputation Kalman: no maximum of the likelihood was found ({found.message})")
+        raise RuntimeError(
+            "imputation Kalman: no maximum of the likelihood was found, as happens where recordings are "
+            f"curves without measurement noise; choose another imputation method ({found.message})"
+        )
     return Dynamics(*np.exp(found.x))
 
 

@@ -128,8 +128,7 @@ class MomentFinetune(MomentZeroShot):
         how = Training(
             epochs, train_batch_size, learning_rate, seed, patience, mixed_precision=mixed_precision
         )
-        shortest, longest = gap_samples
-        self.tuning = Tuning(tuned, Gaps(gap_share, (shortest, longest)), hidden_only=True, how=how)
+        self.tuning = Tuning(tuned, Gaps(gap_share, gap_samples), hidden_only=True, how=how)
 
     def _tune(self, observed: np.ndarray) -> None:
         self.reader.tune(self.network_, observed, observed, self.tuning)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from src.imputation.coarse import CoarseImputer
-from src.networks.pypots import Gaps, build_network, reconstruct, saits_loss
+from src.networks.pypots import build_network, reconstruct, saits_loss
 from src.networks.training import Loss
 
 
@@ -38,7 +38,7 @@ class SAITS(CoarseImputer):
         width = self.d_model // self.n_heads
         return build_network(
             "SAITS",
-            self.seed,
+            self.training.seed,
             n_steps=n_steps,
             n_features=1,
             n_layers=self.n_layers,
@@ -50,8 +50,8 @@ class SAITS(CoarseImputer):
             dropout=self.dropout,
         )
 
-    def _loss(self, values: np.ndarray, known: np.ndarray, hidden: Gaps) -> Loss:
-        return saits_loss(values, known, hidden)
+    def _loss(self, values: np.ndarray, known: np.ndarray) -> Loss:
+        return saits_loss(values, known, self.gaps)
 
     def _curves(self, values: np.ndarray, visible: np.ndarray) -> np.ndarray:
-        return reconstruct(self.network_, values, visible, self.batch_size, self._machine())[None]
+        return reconstruct(self.network_, values, visible, self.training.batch_size, self.machine)[None]

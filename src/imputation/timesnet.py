@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from src.imputation.coarse import CoarseImputer
-from src.networks.pypots import Gaps, build_timesnet, reconstruct, reconstruction_loss
+from src.networks.pypots import build_timesnet, reconstruct, reconstruction_loss
 from src.networks.training import Loss
 
 
@@ -45,7 +45,7 @@ class TimesNet(CoarseImputer):
 
     def _network(self, n_steps: int) -> Any:
         return build_timesnet(
-            self.seed,
+            self.training.seed,
             n_steps=n_steps,
             n_features=1,
             n_layers=self.n_layers,
@@ -56,8 +56,8 @@ class TimesNet(CoarseImputer):
             dropout=self.dropout,
         )
 
-    def _loss(self, values: np.ndarray, known: np.ndarray, hidden: Gaps) -> Loss:
-        return reconstruction_loss(values, known, hidden)
+    def _loss(self, values: np.ndarray, known: np.ndarray) -> Loss:
+        return reconstruction_loss(values, known, self.gaps)
 
     def _curves(self, values: np.ndarray, visible: np.ndarray) -> np.ndarray:
-        return reconstruct(self.network_, values, visible, 1, self._machine())[None]
+        return reconstruct(self.network_, values, visible, 1, self.machine)[None]

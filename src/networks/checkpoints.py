@@ -61,7 +61,8 @@ class Checkpoint:
     Parameters
     ----------
     digest : str
-        Of all that decides the weights; a file with another one is not used.
+        Of what decides the weights besides the folder, which stands for the data; a file with another one is
+        not used.
     """
 
     def __init__(self, digest: str) -> None:
@@ -77,7 +78,7 @@ class Checkpoint:
         return self._path is not None and time.monotonic() - self._written >= EVERY_S
 
     def load(self) -> dict[str, Any] | None:
-        """Return what was saved last, on the CPU, or None; a damaged file is warned about."""
+        """Return what was saved last, on the CPU, or None; a file with something lost is warned about."""
         if self._path is None or not self._path.exists():
             return None
         import torch
@@ -85,6 +86,8 @@ class Checkpoint:
         try:
             saved = torch.load(self._path, map_location="cpu", weights_only=True)
             digest, state = saved["digest"], saved["state"]
+            if saved["outline"] != _outline(state):
+                raise ValueError("something is missing")
         except (RuntimeError, OSError, EOFError, LookupError, TypeError, ValueError, pickle.UnpicklingError):
             log.warning("the checkpoint %s is damaged: training starts over", self._path)
             return None
@@ -99,8 +102,17 @@ class Checkpoint:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         draft = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         try:
-            torch.save({"digest": self._digest, "state": dict(state)}, draft)
+            torch.save({"digest": self._digest, "outline": _outline(state), "state": dict(state)}, draft)
             draft.replace(self._path)
         finally:
             draft.unlink(missing_ok=True)
         self._written = time.monotonic()
+
+
+def _outline(state: Any) -> str:
+    """Name all that is in a state, with shapes, so that a tensor that is not there is missed."""
+    if isinstance(state, Mapping):
+        return str({key: _outline(value) for key, value in state.items()})
+    if isinstance(state, list):
+        return str([_outline(value) for value in state])
+    return str(getattr(state, "shape", ""))

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as log_loss
 from torch.nn.functional import pad
 
+from src.networks.device import torch_device
 from src.networks.threads import one_thread
 
 Layers = Callable[[Mapping[str, Tensor]], list[tuple[Tensor, Tensor]]]
@@ -47,9 +48,7 @@ class Descent:
     @property
     def target(self) -> torch.device:
         """The device to train on."""
-        if self.device == "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return torch.device(self.device)
+        return torch_device(self.device)
 
 
 class Scores(nn.Module):

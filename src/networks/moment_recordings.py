@@ -113,7 +113,8 @@ class Reader:
         """
         size = typical_size(shown)
         values, known = self._blocks(shown / size)
-        blocks = self._over_windows(network, values, known)
+        with on_device(network, self.machine, seed=0):
+            blocks = self._over_windows(network, values, known)
         return at_samples(blocks, self.stride, shown.shape[1]) * size
 
     def vectors(self, network: Any, pupil: np.ndarray) -> np.ndarray:
@@ -137,7 +138,8 @@ class Reader:
         def embed(window: Any, padding: Any) -> Any:
             return network.embed(window, padding)
 
-        vectors = [self._in_batches(network, embed, part, inside) for part in parts]
+        with on_device(network, self.machine, seed=0):
+            vectors = [self._in_batches(network, embed, part, inside) for part in parts]
         return _finite(np.mean(vectors, axis=0))
 
     def tune(self, network: Any, shown: np.ndarray, target: np.ndarray, tuning: Tuning) -> None:
@@ -155,8 +157,7 @@ class Reader:
         size = typical_size(shown)
         values, known = self._blocks(shown / size)
         wanted, counted = block_means(target / size, self.stride)
-        shortest, longest = (max(1, round(samples / self.stride)) for samples in tuning.gaps.steps)
-        gaps = Gaps(tuning.gaps.share, (shortest, longest))
+        gaps = tuning.gaps.in_blocks(self.stride)
         loss = _tuning_loss(values, known, wanted, counted, gaps, tuning.hidden_only)
         train(network, loss, len(values), tuning.how, self.machine)
 
@@ -188,14 +189,13 @@ class Reader:
         """Return `call` of arrays (n, samples), the first as one channel, in batches of equal size."""
         import torch
 
-        n = len(arrays[0])
+        n, target = len(arrays[0]), device_of(network)
         results = []
-        with on_device(network, self.machine, seed=0) as target, torch.no_grad():
+        with torch.no_grad():
             for first in range(0, n, self.batch_size):
                 rows = np.arange(first, first + self.batch_size).clip(max=n - 1)
                 window, *masks = (_tensor(array[rows], target) for array in arrays)
                 results.append(call(window[:, None], *masks).double().cpu().numpy())
-            network.to("cpu")
         return _finite(np.concatenate(results)[:n])
 
 

@@ -9,6 +9,7 @@ import contextlib
 import io
 import logging
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,12 +28,25 @@ class Gaps:
     ----------
     share : float
         Share of the steps that are hidden, at least.
-    steps : tuple of int
+    steps : sequence of two int
         Shortest and longest gap in steps; lengths are log-uniform between them.
     """
 
     share: float
-    steps: tuple[int, int]
+    steps: Sequence[int]
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be hidden."""
+        shortest, longest = self.steps
+        if not (0 <= self.share < 1 and 1 <= shortest <= longest):
+            raise ValueError(
+                f"the share of hidden steps is {self.share}, their gaps have {shortest} to {longest} steps; "
+                "expected a share from 0 to below 1, and gaps of 1 step or more, the shortest first"
+            )
+
+    def in_blocks(self, stride: int) -> Gaps:
+        """Return gaps of as many samples, told in steps, on a grid of blocks of `stride` samples."""
+        return Gaps(self.share, [max(1, round(samples / stride)) for samples in self.steps])
 
 
 @dataclass(frozen=True)
@@ -206,7 +220,6 @@ def draw_curves(
             noises = given.repeat_interleave(len(rows), dim=1)
             drawn = _denoise(network, shown, conditions, levels, noises, drawing.bound)
             curves.append(drawn[:, 0].double().cpu().numpy().reshape(n_draws, len(rows), -1))
-        network.to("cpu")
     return _finite(np.concatenate(curves, axis=1))
 
 
@@ -269,14 +282,13 @@ def reconstruct(
         for rows in batches(np.arange(len(values)), batch_size):
             result = network(_inputs(values[rows], known[rows], target))
             curves.append(result["reconstruction"][..., 0].double().cpu().numpy())
-        network.to("cpu")
     return _finite(np.concatenate(curves))
 
 
 def draw_gaps(known: np.ndarray, gaps: Gaps, rng: np.random.Generator) -> np.ndarray:
     """Return what to hide of the steps `known`, bool (n, steps); gaps may touch."""
     n, steps = known.shape
-    shortest, longest = gaps.steps[0], min(gaps.steps[1], steps)
+    shortest, longest = (min(length, steps) for length in gaps.steps)
     hidden = np.zeros_like(known)
     while hidden.mean() < gaps.share:
         length = np.exp(rng.uniform(np.log(shortest), np.log(longest + 1), n)).astype(int)

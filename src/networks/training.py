@@ -138,10 +138,12 @@ class _Run:
         self.best_loss = np.inf
 
     def digest(self) -> str:
-        """Hash of the settings and of the weights to begin with."""
+        """Hash of the settings, of the weights to begin with, and of which of them are trained."""
         import torch
 
         digest = hashlib.blake2b(f"{self.how} {len(self.rows)} {len(self.held_out)}".encode(), digest_size=16)
+        trained = [name for name, parameter in self.network.named_parameters() if parameter.requires_grad]
+        digest.update(str(trained).encode())
         for name, tensor in self.network.state_dict().items():
             digest.update(f"{name} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy())
@@ -190,10 +192,9 @@ class _Run:
         return shown
 
     def end(self) -> None:
-        """Take the best weights and leave the device."""
+        """Take the best weights."""
         if self.best:
             self.network.load_state_dict(self.best)
-        self.network.to("cpu")
         self.network.eval()
 
     def _pass(self) -> float:
@@ -248,12 +249,13 @@ class _Run:
 def on_device(network: Any, machine: Machine, seed: int) -> Iterator[Any]:
     """Move the network to its device, with threads and torch's seed set; yield the device, restore the rest.
 
-    The network stays on the device.
+    The network is on the CPU afterwards, whatever happens.
     """
     import torch
 
-    available = "cuda" if torch.cuda.is_available() else "cpu"
-    target = torch.device(available if machine.device == "auto" else machine.device)
+    from src.networks.device import torch_device
+
+    target = torch_device(machine.device)
     threads = torch.get_num_threads()
     torch.set_num_threads(machine.n_jobs)
     try:
@@ -262,6 +264,7 @@ def on_device(network: Any, machine: Machine, seed: int) -> Iterator[Any]:
             network.to(target)
             yield target
     finally:
+        network.to("cpu")
         torch.set_num_threads(threads)
 
 

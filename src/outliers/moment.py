@@ -77,8 +77,8 @@ class MomentZeroShot:
         finite = np.isfinite(cohort.pupil)
         if not finite.any():
             raise ValueError(
-                "outlier detection: all samples of all fitted recordings are lost, not above 0 or constant; "
-                "expected pupil sizes to learn from"
+                f"outlier detection {self.name}: all samples of all fitted recordings are lost; expected "
+                "pupil sizes to learn from"
             )
         self.network_ = self.reader.open()
         self._tune(cohort.pupil, cohort.truth_mask | ~finite)
@@ -149,8 +149,7 @@ class MomentFinetune(MomentZeroShot):
         how = Training(
             epochs, train_batch_size, learning_rate, seed, patience, mixed_precision=mixed_precision
         )
-        shortest, longest = gap_samples
-        self.tuning = Tuning(tuned, Gaps(gap_share, (shortest, longest)), hidden_only=False, how=how)
+        self.tuning = Tuning(tuned, Gaps(gap_share, gap_samples), hidden_only=False, how=how)
 
     def _tune(self, pupil: np.ndarray, bad: np.ndarray) -> None:
         rows = ~bad.all(axis=1)

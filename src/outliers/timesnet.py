@@ -89,8 +89,7 @@ class TimesNet:
             "dropout": dropout,
         }
         self.training = Training(epochs, batch_size, learning_rate, seed, patience)
-        shortest, longest = (max(1, round(samples / stride)) for samples in gap_samples)
-        self.gaps = Gaps(gap_share, (shortest, longest))
+        self.gaps = Gaps(gap_share, gap_samples).in_blocks(stride)
         self.max_fpr = max_fpr
         self.machine = Machine(n_jobs, device, verbose)
 
@@ -114,8 +113,8 @@ class TimesNet:
         clean = traces.trusted & ~cohort.truth_mask
         if not clean.any():
             raise ValueError(
-                "outlier detection: all samples of all fitted recordings are lost, not above 0 or constant; "
-                "expected pupil sizes to learn from"
+                "outlier detection TimesNet-gt: of the samples of all fitted recordings each is lost, "
+                "disturbed or marked in the artefact mask; expected pupil sizes to learn from"
             )
         self._learn_scale(traces, clean)
         shown, target = self._shown(traces), self._target(traces, cohort)

@@ -189,6 +189,17 @@ FROM (
 JOIN metric_estimates AS e ON e.run_id = c.run_id AND e.metric = c.metric AND e.estimator = 'oob_pooled'
 WHERE abs(e.estimate - c.kept) > 1e-9;
 
+SELECT 'a band contains its curve' AS rule, run_id || ' ' || curve AS place
+FROM (
+    SELECT
+        run_id, estimator AS curve, observed_lo AS lo, observed_hi AS hi,
+        if(observed IS NULL, NULL, greatest(0, least(1, observed))) AS value
+    FROM calibration_curves
+    UNION ALL SELECT run_id, 'error', error_lo, error_hi, error FROM retention_curves
+    UNION ALL SELECT run_id, 'brier', brier_lo, brier_hi, brier FROM retention_curves
+)
+WHERE (value IS NULL AND lo IS NOT NULL) OR lo > value OR value > hi OR lo < 0 OR hi > 1 + 1e-9;
+
 SELECT 'every run has a retention curve that ends with all' AS rule, run_id AS place
 FROM runs WHERE run_id NOT IN (SELECT run_id FROM retention_curves WHERE retained = 1);
 

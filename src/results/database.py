@@ -12,7 +12,7 @@ import duckdb
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Of the tables in `schema.sql`; changes when a reader of the old ones could not read the new ones."""
 
 DEFAULT_DATABASE = Path(__file__).resolve().parents[2] / "data" / "public" / "foundation_plr_results.db"

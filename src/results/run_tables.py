@@ -49,14 +49,17 @@ def run_tables(table: BootstrapTable, smoothed_intervals: bool = False) -> dict[
     try:
         run = evaluate_run(table.y, table.p_all, counts, table.p_apparent, table.groups, smoothed_intervals)
         _check_stored(table, run.iterations)
-        tables = all_curves(table.y, table.p_all, counts, table.p_apparent, evaluated=run)
+        tables = all_curves(
+            table.y, table.p_all, counts, table.p_apparent, evaluated=run, groups=table.groups
+        )
     except (EvaluationError, IntervalError) as error:
         raise RejectedRun(str(error)) from error
     tables["iteration_metrics"] = {"iteration": np.arange(table.n_iterations)} | run.iterations
     tables["metric_estimates"] = _estimates(run.estimates)
     tables["predictions"] = _predictions(table, run)
     tables["subject_influence"] = _influence(run)
-    retention = retention_curve(table.y[seen], run.pooled.mean[seen])
+    owners = np.array(table.groups)[seen]
+    retention = retention_curve(table.y[seen], run.pooled.mean[seen], groups=owners)
     tables["retention_curves"] = {"point": np.arange(len(retention["retained"]))} | retention
     if run.original is not None and table.p_apparent is not None:
         tables |= _instability(table, table.p_apparent, run.original)

@@ -59,7 +59,8 @@ CREATE TABLE methods (
     colour VARCHAR,
     in_study BOOLEAN NOT NULL,
     runnable BOOLEAN NOT NULL,
-    sort_order INTEGER NOT NULL
+    sort_order INTEGER NOT NULL,
+    tuned_of VARCHAR
 );
 COMMENT ON TABLE methods IS 'Dictionary of methods. One row per stage and method of the registry. Key: stage, name.';
 COMMENT ON COLUMN methods.stage IS 'outlier, imputation, features or classifier.';
@@ -68,8 +69,9 @@ COMMENT ON COLUMN methods.display_name IS 'Name to show in figures and reports.'
 COMMENT ON COLUMN methods.category IS 'Kind of method, e.g. ground truth, foundation model, deep learning, traditional, ensemble.';
 COMMENT ON COLUMN methods.colour IS 'Colour to draw it with, #rrggbb.';
 COMMENT ON COLUMN methods.in_study IS 'True for the methods of the published study.';
-COMMENT ON COLUMN methods.runnable IS 'True where a config existed when the database was built.';
+COMMENT ON COLUMN methods.runnable IS 'True where a config existed when the database was built; for a tuned classifier that of `tuned_of`.';
 COMMENT ON COLUMN methods.sort_order IS 'Order in figures and tables, ascending.';
+COMMENT ON COLUMN methods.tuned_of IS 'The classifier that this one is when its parameters were searched for; NULL for all others.';
 
 CREATE TABLE metrics (
     name VARCHAR NOT NULL,
@@ -357,7 +359,9 @@ CREATE TABLE calibration_curves (
     estimator VARCHAR NOT NULL,
     point INTEGER NOT NULL,
     p DOUBLE NOT NULL,
-    observed DOUBLE
+    observed DOUBLE,
+    observed_lo DOUBLE,
+    observed_hi DOUBLE
 );
 COMMENT ON TABLE calibration_curves IS 'Smooth calibration curves (loess, span 0.75, degree 2, one pass). One row per run, estimator and point. Key: run_id, estimator, point.';
 COMMENT ON COLUMN calibration_curves.run_id IS 'The run (runs.run_id).';
@@ -365,6 +369,8 @@ COMMENT ON COLUMN calibration_curves.estimator IS 'oob_pooled or apparent.';
 COMMENT ON COLUMN calibration_curves.point IS 'Number of the point, from 0 at the smallest p.';
 COMMENT ON COLUMN calibration_curves.p IS 'Predicted probability, 0 to 1.';
 COMMENT ON COLUMN calibration_curves.observed IS 'Smoothed share of cases at p; not clipped, so it can leave 0 to 1.';
+COMMENT ON COLUMN calibration_curves.observed_lo IS 'Lower end of its pointwise 95 % sampling band, 0 to 1: what other outcomes would give at these probabilities. That other patients also give another model is not in it.';
+COMMENT ON COLUMN calibration_curves.observed_hi IS 'Upper end of that band, 0 to 1. No simultaneous band: of 100 points some lie outside by chance.';
 
 CREATE TABLE calibration_bins (
     run_id VARCHAR NOT NULL,
@@ -436,14 +442,22 @@ CREATE TABLE retention_curves (
     retained DOUBLE NOT NULL,
     auroc DOUBLE,
     brier DOUBLE,
-    error DOUBLE
+    brier_lo DOUBLE,
+    brier_hi DOUBLE,
+    error DOUBLE,
+    error_lo DOUBLE,
+    error_hi DOUBLE
 );
 COMMENT ON TABLE retention_curves IS 'How good the predictions are when only the most confident are kept (predictions.p_oob, most confident first). One row per run and point. Key: run_id, point.';
 COMMENT ON COLUMN retention_curves.point IS 'Number of the point, from 0 at the fewest kept.';
 COMMENT ON COLUMN retention_curves.retained IS 'Share of the recordings kept, above 0 to 1; at 1 the values are the oob_pooled estimates.';
 COMMENT ON COLUMN retention_curves.auroc IS 'Area under the ROC curve of those kept; NULL where a class is absent.';
 COMMENT ON COLUMN retention_curves.brier IS 'Brier score of those kept.';
-COMMENT ON COLUMN retention_curves.error IS 'Share of those kept on whose class the rule p >= 0.5 is wrong.';
+COMMENT ON COLUMN retention_curves.brier_lo IS 'Lower end of its pointwise 95 % sampling band (Wilson for the weighted share of errors, the recordings of a subject counted as one), given which predictions are kept.';
+COMMENT ON COLUMN retention_curves.brier_hi IS 'Upper end of that band.';
+COMMENT ON COLUMN retention_curves.error IS 'Share of those kept on whose class the rule p >= 0.5 is wrong: the risk of the risk-coverage curve.';
+COMMENT ON COLUMN retention_curves.error_lo IS 'Lower end of its pointwise 95 % sampling band (Wilson, the recordings of a subject counted as one), given which predictions are kept.';
+COMMENT ON COLUMN retention_curves.error_hi IS 'Upper end of that band.';
 
 CREATE TABLE instability_subjects (
     run_id VARCHAR NOT NULL,

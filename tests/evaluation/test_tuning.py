@@ -135,7 +135,7 @@ def test_folds_and_trials_that_cannot_be_had_are_refused(changes):
 
 def test_without_optuna_the_command_is_named(monkeypatch):
     how = Tuning(1, 2, 0)
-    how.check_ready()
+    how.check_ready(LINE, {"at": 0.0})
     monkeypatch.setattr("src.requirements.find_spec", lambda name: None)
     with pytest.raises(NotReady, match=r"pip install 'foundation-plr\[tune\]'"):
-        how.check_ready()
+        how.check_ready(LINE, {"at": 0.0})

@@ -13,6 +13,7 @@ import duckdb
 import pandas as pd
 import pytest
 
+import src.figures
 from src.figures.catalogue import draw_all, find_figures, read
 from src.figures.gallery import write_gallery
 from src.figures.style import FigureError, replacing
@@ -91,6 +92,37 @@ def test_a_refused_comparison_says_why(gaps_db, whole_db, tmp_path, capsys):
     assert [outcome.reason for outcome in draw_all(whole_db, tmp_path, asked, ["png"])] == [""] * len(asked)
     for outcome in draw_all(gaps_db, tmp_path, asked, ["png"]):
         assert outcome.reason.startswith("needs the complete grid; missing: simple + pupil-gt + linear")
+
+
+NEW_FIGURE = '''
+"""How many runs there are."""
+
+from src.figures.figure import Figure
+from src.figures.style import new_sheet
+
+
+def _draw(tables, background):
+    sheet = new_sheet("single", 30)
+    sheet.subplots().bar(0, tables["runs"]["n"])
+    return sheet
+
+
+RUNS = Figure("runs", "Runs", "How many runs there are.", {"runs": "SELECT count(*) AS n FROM runs"}, _draw,
+              ("runs",), part="What ran")
+'''
+
+
+def test_a_new_figure_is_one_file(gaps_db, tmp_path, monkeypatch):
+    (tmp_path / "count_of_runs.py").write_text(NEW_FIGURE)
+    monkeypatch.setattr(src.figures, "__path__", [*src.figures.__path__, str(tmp_path)])
+    find_figures.cache_clear()
+    try:
+        (outcome,) = draw_all(gaps_db, tmp_path / "out", ["runs"], ["png"])
+    finally:
+        find_figures.cache_clear()
+    assert outcome.files == ("runs.png", "runs.csv", "runs.json")
+    assert pd.read_csv(tmp_path / "out" / "runs.csv")["n"].tolist() == [35]
+    assert 'src="runs.png"' in write_gallery(tmp_path / "out").read_text()
 
 
 def test_two_processes_draw_what_one_draws(gaps_db, tmp_path):

@@ -5,15 +5,20 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections import Counter
+from pathlib import Path
 
 import duckdb
 import numpy as np
 import pytest
 import simulated_results as simulated
+import yaml
 from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.colors import is_color_like, to_hex
 
+from src.figures import style
 from src.figures.catalogue import find_figures, read, what_lacks
 from src.figures.figure import PARTS
+from src.figures.selection import CHOSEN
 from src.figures.style import Background, finish, journal_style, read_background
 from src.results.database import open_results
 
@@ -70,6 +75,24 @@ def marks(sheet):
             points = group.get_offsets() if isinstance(group, PathCollection) else group.get_paths()
             counts[group.get_gid()] += len(points)
     return counts
+
+
+MARKS = yaml.safe_load((Path(__file__).parent / "marks.yaml").read_text())
+
+
+@pytest.mark.parametrize("database", ["whole_db", "gaps_db"])
+@pytest.mark.parametrize("name", NAMES)
+def test_there_are_as_many_marks_as_rows(name, database, request):
+    database = request.getfixturevalue(database)
+    picture = drawn(FIGURES[NAMES.index(name)], database, laid_out=False)
+    if picture is None:
+        pytest.skip("this database has nothing for this figure")
+    counts = marks(picture[0])
+    with open_results(database) as results:
+        selected = str(len(results.query(CHOSEN)))
+        for group, sql in MARKS[name].items():
+            expected = results.query(sql.replace("{selected}", selected)).iloc[0, 0]
+            assert counts[group] == expected, group
 
 
 def test_names_are_unique_and_everything_is_said():
@@ -280,6 +303,49 @@ def test_colours_and_names_come_from_the_methods_table(gaps_db):
     assert background.colour("outlier", "LOF") == "#DDCC77"
     assert background.label("outlier", "OneClassSVM") == "One-class SVM"
     assert background.label("outlier", "unheard-of") == "unheard-of"
+
+
+OWN_COLOURS = {
+    to_hex(colour)
+    for value in vars(style).values()
+    for colour in (value if isinstance(value, tuple) else (value,))
+    if isinstance(colour, str) and is_color_like(colour) and colour.startswith("#")
+}
+
+
+@pytest.fixture(scope="module")
+def recoloured_db(whole_db, tmp_path_factory):
+    """The same results, all methods of other colours."""
+    path = shutil.copy(whole_db, tmp_path_factory.mktemp("recoloured") / "x.db")
+    with duckdb.connect(path) as connection:
+        connection.execute(r"UPDATE methods SET colour = printf('#01%02d01', rowid)")
+    return path
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_colours_of_methods_are_those_of_the_table(name, whole_db, recoloured_db):
+    figure = FIGURES[NAMES.index(name)]
+    before, after = (drawn(figure, database, laid_out=False) for database in (whole_db, recoloured_db))
+    if before is None:
+        pytest.skip("this database has nothing for this figure")
+    old, new = (set(picture[2].methods["colour"].str.lower()) for picture in (before, after))
+    seen_before, seen_after = colours(before[0]), colours(after[0])
+    assert not (seen_after & old) - OWN_COLOURS
+    if (seen_before & old) - OWN_COLOURS:
+        assert seen_after & new
+
+
+def colours(sheet):
+    """Every colour of the marks of a picture, without their transparency."""
+    found = []
+    for axes in sheet.axes:
+        for line in axes.lines:
+            found += [line.get_color(), line.get_markerfacecolor(), line.get_markeredgecolor()]
+        for patch in axes.patches:
+            found += [patch.get_facecolor(), patch.get_edgecolor()]
+        for group in axes.collections:
+            found += [*group.get_facecolor(), *group.get_edgecolor()]
+    return {to_hex(colour) for colour in found}
 
 
 def test_shortened_names_stay_different(gaps_db):

@@ -139,8 +139,24 @@ def test_a_maximum_that_is_not_found_is_an_error(monkeypatch):
     found = kalman.minimize(lambda x: x @ x, np.ones(4))
     found.success, found.message = False, "ABNORMAL"
     monkeypatch.setattr(kalman, "minimize", lambda *args, **kwargs: found)
-    with pytest.raises(RuntimeError, match=r"Kalman: no maximum of the likelihood was found \(ABNORMAL\)"):
+    with pytest.raises(RuntimeError, match=r"Kalman: no maximum .* choose another imputation .*\(ABNORMAL\)"):
         fit_dynamics(np.zeros((2, 20)))
+
+
+def test_recordings_without_noise_are_filled_too(cohort):
+    """A recording of one value among others, recordings of one value each, and straight lines."""
+    made, missing = cohort
+    pupil, lost = made.pupil[:5].copy(), missing[:5].copy()
+    pupil[0], lost[0] = 4.0, False
+    lost[0, 300:330] = True
+    filled = build().fit(pupil, lost).impute(pupil, lost)
+    assert np.abs(filled.pupil[0] - 4.0).max() < 0.05 * 4.0 and (filled.sd[0, 300:330] > 0).all()
+    held = np.full((3, 60), [[3.0], [4.0], [5.0]])
+    ramps = held + np.linspace(0, [[0.5], [1.0], [1.5]], 60, axis=1)[:, :, 0]
+    gap = np.zeros(held.shape, dtype=bool)
+    gap[:, 20:35] = True
+    for smooth in (held, ramps):
+        np.testing.assert_allclose(build().fit(smooth, gap).impute(smooth, gap).pupil, smooth, rtol=0.02)
 
 
 def test_the_reference_recordings_are_drawn_by_seed(cohort):

@@ -121,6 +121,18 @@ def test_an_embedding_is_the_mean_over_windows(noise):
     np.testing.assert_allclose(reader(overlap=0.0).vectors(noise, pupil), np.mean(halves, axis=0), atol=1e-5)
 
 
+def test_the_network_moves_once_for_all_windows_and_comes_back_whatever_happens(noise, monkeypatch):
+    moved = []
+    monkeypatch.setattr(noise, "to", lambda target: moved.append(str(target)))
+    reader(overlap=0.9).curves(noise, ramps(1500))
+    reader(overlap=0.9).vectors(noise, ramps(1500))
+    assert moved == ["cpu"] * 4
+    monkeypatch.setattr(noise, "reconstruct", None)
+    with pytest.raises(TypeError):
+        reader().curves(noise, ramps(600))
+    assert moved == ["cpu"] * 6
+
+
 def waves(n=24, length=600):
     phase = np.random.default_rng(2).uniform(0, 6, (n, 1))
     return 4 + np.sin(np.arange(length) / 40 + phase)

@@ -20,6 +20,7 @@ from src.networks.pypots import (
     correction_loss,
     denoising_loss,
     draw_curves,
+    draw_gaps,
     reconstruct,
     reconstruction_loss,
 )
@@ -118,6 +119,18 @@ def test_a_network_corrects_towards_its_target():
     curve = reconstruct(network, shown, np.ones_like(shown), 1, Machine())
     there = flag & np.isfinite(target)
     assert np.abs(curve[there]).mean() < 0.4 * np.abs(values[there]).mean()
+
+
+@pytest.mark.parametrize(("share", "steps"), [(1.0, (1, 2)), (-0.1, (1, 2)), (0.2, (0, 2)), (0.2, (3, 2))])
+def test_gaps_that_cannot_be_hidden_are_refused(share, steps):
+    with pytest.raises(ValueError, match=r"expected a share from 0 to below 1, and gaps of 1 step or more"):
+        Gaps(share, steps)
+
+
+def test_gaps_are_no_longer_than_the_recording_and_hide_their_share():
+    hidden = draw_gaps(np.ones((9, 6), dtype=bool), Gaps(0.5, (8, 20)), np.random.default_rng(0))
+    assert hidden.all()  # each gap is the whole recording, and one is drawn for each
+    assert Gaps(0.1, (3, 40)).in_blocks(8) == Gaps(0.1, [1, 5])
 
 
 @pytest.mark.parametrize("make", [reconstruction_loss, denoising_loss])

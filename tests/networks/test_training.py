@@ -127,6 +127,40 @@ def test_a_damaged_checkpoint_is_said_and_training_starts_over(tmp_path, caplog,
     assert caplog.messages == [f"the checkpoint {file} is damaged: training starts over"]
 
 
+@pytest.mark.parametrize(
+    "where", [("weights", "0.bias"), ("best", "3.weight"), ("optimizer", "state"), ("epoch",)]
+)
+def test_a_checkpoint_that_lacks_something_is_said_and_replaced(tmp_path, caplog, after_every_epoch, where):
+    with pytest.raises(KeyboardInterrupt), keep_in(tmp_path):
+        trained(STOPPED, Regression(dies_at=14))
+    (file,) = tmp_path.iterdir()
+    saved = place = torch.load(file, weights_only=True)
+    for key in ("state", *where[:-1]):
+        place = place[key]
+    del place[where[-1]]
+    torch.save(saved, file)
+    with keep_in(tmp_path), caplog.at_level(logging.WARNING):
+        assert same(trained(STOPPED), trained(STOPPED))
+    assert caplog.messages == [f"the checkpoint {file} is damaged: training starts over"]
+    with keep_in(tmp_path):
+        assert same(trained(STOPPED), trained(STOPPED))
+    assert len(caplog.messages) == 1
+
+
+def test_a_checkpoint_of_other_trained_weights_is_not_used(tmp_path, caplog):
+    def head_alone():
+        module = network()
+        module[0].requires_grad_(False)
+        train(module, Regression(), N, HOW, Machine())
+        return module
+
+    with keep_in(tmp_path):
+        trained()
+    with keep_in(tmp_path):
+        resumed = head_alone()
+    assert same(resumed, head_alone()) and caplog.text == ""
+
+
 def test_a_checkpoint_holds_tensors_only_and_no_draft_stays(tmp_path):
     with keep_in(tmp_path):
         trained(STOPPED)

@@ -35,6 +35,12 @@ def test_the_truth_of_the_fitted_recordings_decides(cohort):
     assert fewer.threshold_ > 1.5 * all_of_them.threshold_
 
 
+def test_without_a_clean_sample_it_says_what_it_looked_for(cohort):
+    marked = replace(cohort.blind(), truth_mask=np.ones_like(cohort.truth_mask))
+    with pytest.raises(ValueError, match="each is lost, disturbed or marked in the artefact mask"):
+        build(CONFIG).fit(marked)
+
+
 def test_another_length_than_fitted_is_refused(cohort):
     method = build(CONFIG).fit(cohort.blind())
     truth = {"truth_mask": None, "truth_pupil": None, "artefact_type": None}
