@@ -26,7 +26,7 @@ _JUDGED = """
 SELECT DISTINCT 'Detectors' AS what, evaluated_on, fit_on FROM outlier_quality
 UNION SELECT DISTINCT 'Imputers', evaluated_on, fit_on FROM imputation_quality ORDER BY ALL
 """
-_FIGURES: tuple[str, ...] = ()
+_FIGURES = ("detection_quality", "imputation_quality", "quality_and_accuracy")
 _ABOUT_CHANCE = (
     "Chance: the expected F1 of a random mask that flags as many samples of every recording. Hippus: "
     "synthetic recordings without light or artefacts, whatever the cohort is; all that is flagged there "

@@ -13,7 +13,6 @@ from src.report.document import (
     OOB,
     Column,
     Part,
-    Picture,
     Row,
     Table,
     count,
@@ -53,7 +52,7 @@ WHERE reason IN ('failed', 'unfinished', 'rejected')
   AND run_id NOT IN (SELECT run_id FROM coverage WHERE run_id IS NOT NULL)
 ORDER BY run_name, reason, detail
 """
-_FIGURES = ("forest_outlier", "forest_classifier", "confidence_set")
+_FIGURES = ("forest_outlier", "forest_classifier", "confidence_set", "specification_curve_brier", "roc")
 _RUNS_NAMED = 4
 _ABOUT_INTERVALS = (
     "Estimates are out-of-bag means; in brackets the 95 % sampling interval, what another sample of patients "
@@ -79,7 +78,7 @@ def answer(reading: Reading) -> Part:
         title="Which combination is best?",
         lines=[*notes(reading), *missing, *undrawn],
         tables=tables,
-        pictures=[*_charts(reading), *pictures],
+        pictures=[chart(reading, reading.question.metric, OOB), *pictures],
         below=cautions(reading),
     )
 
@@ -272,9 +271,3 @@ def _identical(reading: Reading, row: Row) -> str:
         for side in ("a", "b")
     ]
     return f"WARNING: identical predictions, to the last bit: {pair[0]} and {pair[1]}."
-
-
-def _charts(reading: Reading) -> list[Picture]:
-    """The metric ranked by, and the Brier score, which picks the champion."""
-    wanted = (reading.question.metric.name, "brier")
-    return [chart(reading, metric, OOB) for metric in reading.ranking.metrics if metric.name in wanted]
