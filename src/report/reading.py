@@ -106,7 +106,7 @@ class Reading:
         reasons = self._refused.get(comparison, ())
         if not reasons:
             return f"{what}: nothing to show, table {table} has no rows for it."
-        return f"{what}: refused, {len(reasons)} of them for these reasons: {_cut('; '.join(reasons))}"
+        return f"{what}: refused. {_cut('; '.join(reasons))}"
 
     def pictures(self, *names: str) -> tuple[list[Picture], list[str]]:
         """Prepare figures of the catalogue by name; beside them why the others cannot be drawn."""
@@ -124,8 +124,7 @@ class Reading:
         if not next(iter(tables.values())).empty:
             empty = [t for t in figure.needs if self.query(f"SELECT 1 FROM {t} LIMIT 1").empty]
             return f"table {empty[0]} is empty" if empty else ""
-        reasons = self._refused.get(figure.comparison, ())
-        return _cut(reasons[0]) if reasons else figure.when_empty
+        return "it was refused" if figure.comparison in self._refused else figure.when_empty
 
     @cached_property
     def _figures(self) -> Mapping[str, Figure]:
@@ -137,11 +136,15 @@ class Reading:
         return {str(name): part["reason"].tolist() for name, part in rows.groupby("comparison")}
 
 
-_LETTERS = 400
+_LETTERS = 180
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _LETTERS else f"{text[:_LETTERS].rsplit(' ', 1)[0]} ... (table refusals)"
+    return (
+        text
+        if len(text) <= _LETTERS
+        else f"{text[:_LETTERS].rsplit(' ', 1)[0]} ... (whole in table refusals)"
+    )
 
 
 def _draw(figure: Figure, tables: Tables, background: Background) -> Sheet:
