@@ -106,7 +106,7 @@ class Reading:
         reasons = self._refused.get(comparison, ())
         if not reasons:
             return f"{what}: nothing to show, table {table} has no rows for it."
-        return f"{what}: refused. {_cut('; '.join(reasons))}"
+        return f"{what}: refused: {_cut('; '.join(reasons))}"
 
     def pictures(self, *names: str) -> tuple[list[Picture], list[str]]:
         """Prepare figures of the catalogue by name; beside them why the others cannot be drawn."""
@@ -140,11 +140,9 @@ _LETTERS = 180
 
 
 def _cut(text: str) -> str:
-    return (
-        text
-        if len(text) <= _LETTERS
-        else f"{text[:_LETTERS].rsplit(' ', 1)[0]} ... (whole in table refusals)"
-    )
+    if len(text) <= _LETTERS:
+        return text
+    return f"{text[:_LETTERS].rsplit(' ', 1)[0]} ... (in full in the table refusals)"
 
 
 def _draw(figure: Figure, tables: Tables, background: Background) -> Sheet:
