@@ -36,5 +36,5 @@ def _embedded(picture: Picture) -> str:
     drawn, small = io.BytesIO(), io.BytesIO()
     picture.draw().savefig(drawn, format="png", dpi=_DPI, facecolor="white")
     with Image.open(drawn) as image:
-        image.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE).save(small, "png", optimize=True)
+        image.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE).save(small, "png")
     return base64.b64encode(small.getvalue()).decode("ascii")

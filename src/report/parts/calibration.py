@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from src.report.charts import chart
-from src.report.document import OOB, POOLED, Part, Picture, Table, estimate, number
+from src.report.document import OOB, POOLED, Part, Table, estimate, number
 from src.report.reading import Reading
 
 _CALIBRATION = (
@@ -38,7 +37,7 @@ def answer(reading: Reading) -> Part:
     lines += [reading.lacking(what, source) for table, what, source in made if table.rows.empty]
     pictures, undrawn = reading.pictures(*_FIGURES)
     title = "Are the probabilities right?"
-    return Part("calibration", title, [*lines, *undrawn], tables, [*_chart(reading), *pictures])
+    return Part("calibration", title, [*lines, *undrawn], tables, pictures)
 
 
 def narrow_slope(reading: Reading) -> list[str]:
@@ -76,8 +75,3 @@ def _smoothed(reading: Reading) -> Table:
     return Table(
         "calibration_smoothed", "Distance of the smoothed curve from the diagonal", about, columns, rows
     )
-
-
-def _chart(reading: Reading) -> list[Picture]:
-    slope = [metric for metric in reading.ranking.metrics if metric.name == "cal_slope"]
-    return [chart(reading, metric, OOB) for metric in slope]

@@ -29,7 +29,7 @@ _REFUSALS = """
 SELECT comparison, featurization, factor, string_agg(DISTINCT metric, ', ' ORDER BY metric) AS metrics, reason
 FROM refusals WHERE metric <> 'all' GROUP BY ALL ORDER BY comparison, featurization, factor, reason
 """
-_FIGURES = ("method_effects", "method_kinds", "variance_decomposition", "critical_difference_brier")
+_FIGURES = ("method_effects", "variance_decomposition", "critical_difference_brier")
 _ABOUT = (
     "An effect is the mean, over all cells of the other factors, of the value with the method minus that "
     "with ground-truth cleaning (pupil-gt). Its interval and p value come from subjects: resamples are not "

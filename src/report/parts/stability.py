@@ -11,7 +11,7 @@ _INSTABILITY = (
 _WIDTHS = """
 SELECT * FROM v_instability WHERE kind = 'combination' AND auroc_refit_width IS NOT NULL ORDER BY run_id
 """
-_FIGURES = ("instability_prediction", "instability_classification")
+_FIGURES = ("instability_prediction",)
 _ABOUT = (
     "Instability is not uncertainty about patients: it says how far models trained on other resamples of "
     "the same subjects differ. None of these spreads is a confidence interval.",
