@@ -50,7 +50,7 @@ def draw_chart(reading: Reading, metric: Metric) -> Sheet:
 def chart(reading: Reading, metric: Metric, estimator: str) -> Picture:
     """Return the chart of a metric as a picture of the report."""
     stage = FACTOR_WORDS[reading.question.about.models].lower()
-    caption = f"Every combination with its intervals, best on top, a colour per {stage}. {estimator}"
+    caption = f"Every combination, best on top, a colour per {stage}. {estimator}"
     draw = partial(draw_chart, reading, metric)
     return Picture(f"chart_{metric.name}", metric.display_name, caption, draw)
 

@@ -14,6 +14,7 @@ from src.registry import load_registry
 from src.report.benchmark import read_benchmark
 from src.report.files import as_data
 from src.report.page import as_page
+from src.report.parts.tripod import NOT_HERE
 from src.report.question import ask
 from src.report.reading import Reading
 from src.report.text import as_text
@@ -77,3 +78,20 @@ def test_pages_are_made_of_what_is_left(report_db, tmp_path, emptied):
     with journal_style():
         page = as_page(benchmark)
     assert page.count("<h2>") == 11 and HOSTILE not in page
+
+
+def test_a_store_of_another_program_leaves_more_to_the_authors(report_db, tmp_path):
+    nothing = ("unit", "n_unlabelled", "seed", "fit_on", "code_commit", "package_versions", "sweep_id")
+    columns = ", ".join(f"{name} = NULL" for name in nothing)
+    times = "UPDATE runs SET fit_seconds = NULL, duration_s = NULL, n_unusable = NULL"
+    benchmark = answer(
+        changed(report_db, tmp_path, f'UPDATE provenance SET {columns}, "foreign" = true', times)
+    )
+    text = as_text(benchmark)
+    assert "an unknown number of recordings without one" in text
+    assert "Times of the combinations: nothing to show" in text
+    answers = benchmark.part("tripod").table("tripod").rows.set_index("item")["answer"]
+    assert set(answers[["11", "12c", "12g", "13", "18f"]]) == {NOT_HERE}
+    origin = benchmark.part("provenance").table("provenance").rows.set_index("name")["value"]
+    assert origin[list(nothing[:-2])].isna().all()
+    assert json.dumps(as_data(benchmark), allow_nan=False)

@@ -85,10 +85,10 @@ def coverage(reading: Reading) -> str:
 def _study(reading: Reading) -> str:
     origin = reading.background.provenance
     others = origin["n_unlabelled"]
-    without = "an unknown number" if pd.isna(others) else f"{others:.0f}"
+    without = "an unknown number of" if pd.isna(others) else f"{others:.0f}"
     return (
         f"{origin['n_subjects']} subjects with a diagnosis ({origin['n_cases']} recordings of cases, "
-        f"{origin['n_controls']} of controls), {without} of recordings without one; every combination is "
+        f"{origin['n_controls']} of controls), {without} recordings without one; every combination is "
         f"judged on the same {origin['n_iterations']} bootstrap resamples of these subjects."
     )
 
