@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from benchmarks import Row, at_least, at_most, within
+from benchmarks import Row, at_least, at_most
 from src.evaluation.selective import retention_curve
 from src.evaluation.smooth import loess_band
 
@@ -101,7 +101,7 @@ def retention_held(
 def run(quick: bool) -> list[Row]:
     """Simulate 2000 samples (`quick`: 100) per AUROC and kind of miscalibration.
 
-    Little is asked where predictions are too extreme: a smoother misses a steep end of the curve.
+    Nothing is asked where predictions are miscalibrated: a smoother misses a steep end of the curve.
     """
     n = 100 if quick else N_SAMPLES
     rows = []
@@ -119,15 +119,16 @@ def _calibration_rows(
     rng = np.random.default_rng(SEED)
     held = np.mean([calibration_held(auroc, distortion, rng) for _ in range(n)], axis=0)
     where = f"{about}: calibration curve"
-    rows = [_near_95(where, held[0], asked)]
+    rows = [_enough(where, held[0], asked)]
     if asked:
         rows.append(at_most(f"{where}, half the band", held[1].mean(), 0.9))
     return rows + [Row(f"{where}, at {q:.0%} of p", share) for q, share in zip(PLACES, held[0], strict=True)]
 
 
-def _near_95(measure: str, shares: np.ndarray, asked: bool) -> Row:
+def _enough(measure: str, shares: np.ndarray, asked: bool) -> Row:
+    """Ask for 0.92 on average; that a band is not far too wide shows in what half of it covers."""
     mean = float(shares.mean())
-    return within(measure, mean, 0.95, 0.03) if asked else Row(measure, mean)
+    return at_least(measure, mean, 0.92) if asked else Row(measure, mean)
 
 
 def _two_recordings(n: int, asked: bool) -> list[Row]:
@@ -136,7 +137,7 @@ def _two_recordings(n: int, asked: bool) -> list[Row]:
     about = "AUROC 0.8, two recordings each"
     single = Row(f"{about}: calibration curve, taken for subjects of their own", held[2].mean())
     losses = np.mean([retention_held(0.8, CALIBRATED, rng, 2) for _ in range(n)], axis=0)
-    return [_near_95(f"{about}: calibration curve", held[0], asked), single, *_means(about, losses, asked)]
+    return [_enough(f"{about}: calibration curve", held[0], asked), single, *_means(about, losses, asked)]
 
 
 def _retention_rows(auroc: float, n: int, asked: bool) -> list[Row]:
@@ -150,8 +151,5 @@ def _retention_rows(auroc: float, n: int, asked: bool) -> list[Row]:
 
 
 def _means(about: str, held: np.ndarray, asked: bool) -> list[Row]:
-    measures = [f"{about}: {name} of those kept, all shares" for name in LOSSES]
-    means = held.mean(axis=1).tolist()
-    if asked:
-        return [at_least(measure, mean, 0.92) for measure, mean in zip(measures, means, strict=True)]
-    return [Row(measure, mean) for measure, mean in zip(measures, means, strict=True)]
+    names = [f"{about}: {name} of those kept, all shares" for name in LOSSES]
+    return [_enough(name, shares, asked) for name, shares in zip(names, held, strict=True)]

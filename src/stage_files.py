@@ -14,30 +14,27 @@ MEMBERS = "members.json"
 """What became of an ensemble's members: rows of member, status, reason and quality."""
 
 
-def write_mask(folder: Path, mask: np.ndarray) -> None:
+def write_mask(folder: Path, mask: np.ndarray, file: str = "mask.npz") -> None:
     """Write a detector's mask, bool (n, T), at one bit a sample."""
-    np.savez_compressed(folder / "mask.npz", mask=np.packbits(mask, axis=1), shape=np.array(mask.shape))
+    np.savez_compressed(folder / file, mask=np.packbits(mask, axis=1), shape=np.array(mask.shape))
 
 
-def read_mask(folder: Path) -> np.ndarray:
+def read_mask(folder: Path, file: str = "mask.npz") -> np.ndarray:
     """Read what `write_mask` wrote."""
-    with np.load(folder / "mask.npz") as file:
-        return _unpacked(file["mask"], file["shape"])
+    with np.load(folder / file) as written:
+        return _unpacked(written["mask"], written["shape"])
 
 
 def write_probe(folder: Path, mask: np.ndarray) -> None:
     """Write what a detector flags in recordings of hippus alone, bool (n, T): the mask, and its counts."""
-    np.savez_compressed(folder / "probe.npz", mask=np.packbits(mask, axis=1), shape=np.array(mask.shape))
+    write_mask(folder, mask, "probe.npz")
     counts = {"n_recordings": len(mask), "n_samples": mask.size, "n_flagged": int(mask.sum())}
     write_rows(folder / "probe.json", [counts | {"share_flagged": float(mask.mean())}])
 
 
 def read_probe(folder: Path) -> np.ndarray | None:
     """Read the mask that `write_probe` wrote; None where an older run did not."""
-    if not (folder / "probe.npz").is_file():
-        return None
-    with np.load(folder / "probe.npz") as file:
-        return _unpacked(file["mask"], file["shape"])
+    return read_mask(folder, "probe.npz") if (folder / "probe.npz").is_file() else None
 
 
 def write_imputed(folder: Path, missing: np.ndarray, pupil: np.ndarray, sd: np.ndarray | None) -> None:

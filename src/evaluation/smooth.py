@@ -13,6 +13,7 @@ from src.evaluation.intervals import wilson
 from src.evaluation.resampling import EvaluationError, subject_index, summed_by_subject
 from src.evaluation.rows import Rows, as_rows, ratio
 
+_BLOCK = 64  # places at once: few enough for a processor's cache
 _NEARLY_SINGULAR = 1e-7  # least eigenvalue from which normal equations keep nine digits
 
 
@@ -41,7 +42,9 @@ def loess(y: np.ndarray, p: np.ndarray, at: np.ndarray, span: float = 0.75) -> n
     Cleveland & Devlin 1988, JASA 83:596; Austin & Steyerberg 2019, Stat Med 38:4051, section 2.
     """
     places, where = np.unique(np.asarray(at, dtype=np.float64), return_inverse=True)
-    return (loess_weights(p, places, span) @ np.asarray(y, dtype=np.float64))[where]
+    outcome = np.asarray(y, dtype=np.float64)
+    blocks = np.array_split(places, max(1, -(-places.size // _BLOCK)))
+    return np.concatenate([loess_weights(p, block, span) @ outcome for block in blocks])[where]
 
 
 def loess_weights(p: np.ndarray, at: np.ndarray, span: float = 0.75) -> np.ndarray:
@@ -70,10 +73,11 @@ def loess_band(
     independent subjects, and gets Wilson's interval. Recordings of one subject have one outcome.
 
     The predictions are taken as given: that another sample of patients also gives another model is not in the
-    band, nor is the bias of smoothing. Simulated (benchmark `band_coverage`, 208 subjects), it holds the true
-    curve of calibrated predictions at 0.93 to 0.97 of the places. Where that curve is steep, at the outermost
-    predictions of good models that are too extreme, it covers much too rarely. Wald's band from squared
-    residuals (HC2, HC3) covers 0.80 to 0.90 at the lowest predictions of calibrated models, this one 0.95.
+    band, nor is the bias of smoothing. Simulated with 208 subjects (benchmark `band_coverage`), it holds the
+    true curve of calibrated predictions at 0.94 to 0.98 of the places, where Wald's band from squared
+    residuals with leverage correction (HC3) does at 0.92 to 0.96. Smoothing misses a steep end of the curve:
+    at the lowest twentieth of the predictions of a good model (AUROC 0.91) the band covers 0.82, and 0.46 if
+    they are too extreme.
 
     Parameters
     ----------

@@ -27,15 +27,21 @@ from src.figures.style import (
 )
 
 _PLACED = """
-WITH placed AS (
+WITH grid AS (
+    SELECT count(*) = count(DISTINCT featurization) * count(DISTINCT outlier_method)
+               * count(DISTINCT imputation_method) * count(DISTINCT classifier) AS crossed
+    FROM essential_metrics
+),
+placed AS (
     SELECT s.metric, m.display_name AS metric_display,
            row_number() OVER (
                PARTITION BY s.metric
                ORDER BY CASE m.direction WHEN 'higher' THEN -s.estimate ELSE s.estimate END, s.run_id
            ) AS place,
            s.run_id, s.featurization, s.outlier_method, s.imputation_method, s.classifier,
-           s.estimate, s.p_value, s.included, s.n_included, s.n_compared
-    FROM v_confidence_set s JOIN metrics m ON m.name = s.metric
+           s.estimate, s.p_value, s.included, s.n_included, s.n_compared,
+           grid.crossed
+    FROM v_confidence_set s JOIN metrics m ON m.name = s.metric CROSS JOIN grid
     WHERE s.metric IN ('auroc', 'brier') AND s.p_value IS NOT NULL
 )"""
 _COMBINATIONS = _PLACED + " SELECT * FROM placed ORDER BY metric DESC, place"
@@ -67,6 +73,7 @@ _PANEL_PT = 170
 _SIDES = {True: ("inside", CONTROLS, "o"), False: ("outside", GREY, "x")}
 _LEVEL = 0.05
 """The set holds the combinations with a larger p value (`confidence_set.included`)."""
+_NOT_CROSSED = "Shares of methods cannot be compared: not all methods ran with the same others."
 
 
 def _draw(tables: Tables, background: Background) -> Sheet:
@@ -87,7 +94,8 @@ def _draw(tables: Tables, background: Background) -> Sheet:
             axes.set_title(TITLES[factor] if column == 0 else "", loc="left", fontsize=6.5, pad=2)
         panels[-1, column].set_xlabel("Share of the method's combinations inside the set")
     panels[0, 0].set_ylabel("p value (root scale)")
-    legend_below(sheet, [*_legend(), *refusal_notes(tables["refused"], background)], columns=1)
+    handles = _legend(bool(combinations["crossed"].all()))
+    legend_below(sheet, [*handles, *refusal_notes(tables["refused"], background)], columns=1)
     return sheet
 
 
@@ -128,7 +136,7 @@ def _shares(axes: Axes, methods: pd.DataFrame, stage: str, background: Backgroun
     axes.set_ylim(len(methods) - 0.5, -0.5)
 
 
-def _legend() -> list[Line2D]:
+def _legend(crossed: bool) -> list[Line2D]:
     words = {
         True: "inside the 95 % model confidence set: not shown to be worse than the best",
         False: "outside: shown to be worse",
@@ -137,13 +145,14 @@ def _legend() -> list[Line2D]:
         Line2D([], [], color=colour, linewidth=0, marker=marker, markersize=3.5, label=words[included])
         for included, (_, colour, marker) in _SIDES.items()
     ]
-    return [
-        *handles,
-        Line2D(
-            [], [], color=CASES, linestyle=(0, (4, 2)), linewidth=0.8, label=f"p = {_LEVEL}: the set's limit"
-        ),
-        Line2D([], [], color=INK, linestyle=":", linewidth=0.7, label="share of all combinations inside"),
-    ]
+    limit: dict[str, Any] = {"color": CASES, "linestyle": (0, (4, 2)), "linewidth": 0.8}
+    handles.append(Line2D([], [], label=f"p = {_LEVEL}: the set's limit", **limit))
+    handles.append(
+        Line2D([], [], color=INK, linestyle=":", linewidth=0.7, label="share of all combinations inside")
+    )
+    if not crossed:
+        handles.append(Line2D([], [], linewidth=0, label=_NOT_CROSSED))
+    return handles
 
 
 CONFIDENCE_SET = Figure(
@@ -155,7 +164,8 @@ CONFIDENCE_SET = Figure(
         "estimate (oob); the losses are each subject's, from the mean out-of-bag predictions (oob_pooled), "
         "so the order of p values may differ. Inside (dots) means not shown to be worse than the best, not "
         "shown to be as good. Below: how many of each method's combinations are inside; dotted, the share "
-        "of all combinations."
+        "of all combinations. Where not every method ran with the same others, a share also tells with "
+        "which it ran, and shares cannot be compared; the picture says so."
     ),
     queries={
         "combinations": _COMBINATIONS,

@@ -59,7 +59,10 @@ SELECT panel, y, x, count(*) FILTER (status = 'finished') AS finished, count(*) 
 FROM placed GROUP BY GROUPING SETS ((panel, y), (panel, x), (panel)) ORDER BY panel, y, x
 """
 )
-_REASONS = _PLACED + " SELECT kind, status, stage, n, n_reasons, example FROM kinds ORDER BY number"
+_REASONS = (
+    _PLACED
+    + " SELECT kind, status, nullif(stage, '') AS stage, n, n_reasons, example FROM kinds ORDER BY number"
+)
 _ROW_MM, _MARGIN_MM, _NAME_LETTER_MM = 3.5, 6.5, 1.2
 _NARROW_MM, _WIDE_MM = 2.6, 4.5
 """No cell is narrower than the one; a picture that gives more than the other is made smaller."""
@@ -170,7 +173,7 @@ def _legend(cells: pd.DataFrame, reasons: pd.DataFrame, everywhere: bool, width_
     ]
     named = reasons[reasons["kind"] != "+"]
     for row in records(named):
-        where = f" in {row['stage']}" if row["stage"] else ""
+        where = f" in {row['stage']}" if pd.notna(row["stage"]) else ""
         example = ", for example" if row["n_reasons"] > 1 else ""
         words = f"{row['kind']}: {row['n']} {row['status']}{where}{example}: {row['example']}"
         letters = int((width_mm - 14) / _NAME_LETTER_MM)

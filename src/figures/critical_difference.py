@@ -9,25 +9,26 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Sheet
 from matplotlib.lines import Line2D
 
-from src.figures.factors import FACTOR_ORDER, REFUSED, STAGES, TITLES, of_feature_set, p_words, refusal_notes
+from src.figures.factors import (
+    FACTOR_ORDER,
+    FEATURE_SETS,
+    REFUSED,
+    STAGES,
+    TITLES,
+    TWO_SHOWN,
+    of_feature_set,
+    p_words,
+    refusal_notes,
+)
 from src.figures.figure import Figure, Tables
 from src.figures.style import CASES, INK, Background, legend_below, new_sheet, records
 
 _SHOWN = f"""
-WITH sizes AS (
-    SELECT featurization, count(*) AS n_combinations, any_value(m.sort_order) AS sort_order
-    FROM essential_metrics LEFT JOIN methods m ON m.stage = 'features' AND m.name = featurization
-    WHERE featurization IN (SELECT featurization FROM critical_differences WHERE metric = '{{metric}}')
-    GROUP BY featurization
-),
-largest AS (
-    SELECT featurization, row_number() OVER (ORDER BY n_combinations DESC, sort_order, featurization) AS place
-    FROM sizes
-),
+WITH {FEATURE_SETS.format(table="critical_differences")},
 shown AS (
-    SELECT dense_rank() OVER (ORDER BY l.place, {FACTOR_ORDER}) AS panel, v.*
-    FROM v_critical_differences v JOIN largest l USING (featurization)
-    WHERE v.metric = '{{metric}}' AND l.place <= 2
+    SELECT dense_rank() OVER (ORDER BY f.place, {FACTOR_ORDER}) AS panel, v.*
+    FROM v_critical_differences v JOIN feature_sets f USING (featurization)
+    WHERE v.metric = '{{metric}}'
 )"""
 _RANKS = (
     _SHOWN
@@ -167,7 +168,7 @@ def _critical_difference(metric: str, words: str) -> Figure:
             "the mean rank to the method. Bars join methods whose mean ranks differ by no more than "
             "Nemenyi's critical difference (CD) at 5 %. Descriptive: the cells share their subjects, so "
             "they are no independent observations, and neither Friedman's nor Nemenyi's test is more than a "
-            "description. Of more than two feature sets the two with the most combinations are shown."
+            f"description. {TWO_SHOWN}"
         ),
         queries={
             "ranks": _RANKS.format(metric=metric),

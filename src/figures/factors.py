@@ -30,6 +30,22 @@ WHERE brier IS NOT NULL AND outlier_method = 'none' ORDER BY brier, auroc DESC L
 """
 """The best model that knows nothing but age."""
 
+FEATURE_SETS = """
+sizes AS (
+    SELECT e.featurization, count(*) AS n_combinations, any_value(m.sort_order) AS sort_order
+    FROM essential_metrics e LEFT JOIN methods m ON m.stage = 'features' AND m.name = e.featurization
+    WHERE e.featurization IN (SELECT featurization FROM {table})
+    GROUP BY e.featurization
+),
+feature_sets AS (
+    SELECT featurization, row_number() OVER (ORDER BY n_combinations DESC, sort_order, featurization) AS place
+    FROM sizes QUALIFY place <= 2
+)"""
+"""Common table expressions; `feature_sets` has the two with the most combinations of those in a table."""
+
+TWO_SHOWN = "Of more than two feature sets the two with the most combinations are shown."
+"""What a caption says of the rule of `FEATURE_SETS`."""
+
 REFUSED = """
 SELECT r.featurization, r.factor, r.reason, string_agg(m.display_name, ', ' ORDER BY r.metric) AS metrics
 FROM refusals r JOIN metrics m ON m.name = r.metric

@@ -10,21 +10,32 @@ from matplotlib.figure import Figure as Sheet
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from src.figures.factors import FACTOR_ORDER, REFUSED, STAGES, TITLES, of_feature_set, p_words, refusal_notes
+from src.figures.factors import (
+    FACTOR_ORDER,
+    FEATURE_SETS,
+    REFUSED,
+    STAGES,
+    TITLES,
+    TWO_SHOWN,
+    of_feature_set,
+    p_words,
+    refusal_notes,
+)
 from src.figures.figure import Figure, Tables
 from src.figures.style import GREY, INK, Background, legend_below, new_sheet, records
 
 _EFFECTS = f"""
-WITH levels AS (
+WITH {FEATURE_SETS.format(table="method_effects")},
+levels AS (
     UNPIVOT (SELECT DISTINCT featurization, outlier_method, imputation_method FROM coverage)
     ON outlier_method, imputation_method INTO NAME factor VALUE method
 ),
 planned AS (
-    SELECT DISTINCT l.featurization, l.factor, l.method, d.sort_order, f.sort_order AS featurization_order
+    SELECT DISTINCT l.featurization, l.factor, l.method, d.sort_order, f.place
     FROM levels l
+    JOIN feature_sets f USING (featurization)
     LEFT JOIN methods d ON d.name = l.method
         AND d.stage = CASE l.factor WHEN 'outlier_method' THEN 'outlier' ELSE 'imputation' END
-    LEFT JOIN methods f ON f.name = l.featurization AND f.stage = 'features'
     WHERE d.category IS DISTINCT FROM 'ground truth'
 ),
 effects AS (
@@ -35,7 +46,7 @@ shown AS (
 ),
 placed AS (
     SELECT p.*, s.cells,
-           dense_rank() OVER (ORDER BY p.featurization_order, p.featurization, {FACTOR_ORDER}) AS panel,
+           dense_rank() OVER (ORDER BY p.place, {FACTOR_ORDER}) AS panel,
            row_number() OVER (
                PARTITION BY p.featurization, factor ORDER BY b.loss NULLS LAST, p.sort_order, p.method
            ) AS "row"
@@ -132,7 +143,7 @@ EFFECTS = Figure(
         "that with ground truth for the same stage, ordered by the Brier score, best first. Interval: 95 % "
         "sampling interval by subject, which knows that all cells share their subjects and that differences "
         "are paired. Beside it the difference and the p value after Holm over the methods of the factor. "
-        "A method whose cells are not all there is refused, and the reason named."
+        f"A method whose cells are not all there is refused, and the reason named. {TWO_SHOWN}"
     ),
     queries={
         "effects": _EFFECTS,

@@ -71,12 +71,14 @@ FROM cells GROUP BY stage, featurization
 
 _STAGES = (("outlier", "detector"), ("imputation", "imputer"))
 _LABEL_MM, _AROUND_MM = 2.7, 18
+_NAMED = 12
+"""Of more than twice as many methods so many at either end are named."""
 
 
 def _draw(tables: Tables, background: Background) -> Sheet:
     means = tables["means"]
     sets = list(means["featurization"].unique())
-    most = int(means.groupby(["featurization", "stage"]).size().max())
+    most = min(2 * _NAMED, int(means.groupby(["featurization", "stage"]).size().max()))
     panel_mm = max(46, _LABEL_MM * most)
     sheet = new_sheet("double", len(sets) * (panel_mm + _AROUND_MM))
     panels = sheet.subplots(len(sets), 2, squeeze=False, sharey="row")
@@ -122,6 +124,8 @@ def _panel(axes: Axes, part: Tables, background: Background, stage: str) -> None
 
 def _label(axes: Axes, means: pd.DataFrame, background: Background, gap: float) -> None:
     """Names beside the panel, in the order of the means, each joined to its mark."""
+    if len(means) > 2 * _NAMED:
+        means = pd.concat([means.head(_NAMED), means.tail(_NAMED)])
     low, high = axes.get_ylim()
     places = _spread((means["auroc"].to_numpy() - low) / (high - low), gap)
     line = {
@@ -158,7 +162,10 @@ def _head(axes: Axes, part: Tables, title: str) -> None:
         f"Spearman {row['spearman']:.2f} over {row['n_methods']} means, descriptive"
         for row in records(part["orders"])
         if pd.notna(row["spearman"])
-    ] + [
+    ]
+    if len(part["means"]) > 2 * _NAMED:
+        notes.append(f"named: the {_NAMED} lowest and the {_NAMED} highest of {len(part['means'])} means")
+    notes += [
         f"{row['n_left_out']} of {row['n_cells']} combinations without a number: not shown"
         for row in records(part["left_out"])
         if row["n_left_out"]

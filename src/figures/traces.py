@@ -152,7 +152,7 @@ def _name(axes: Axes, row: dict[str, Any], background: Background) -> None:
     """Above a panel: the pair, and how much of the recording it replaces."""
     detector = background.label("outlier", row["outlier_method"])
     imputer = background.label("imputation", row["imputation_method"])
-    words = f"{detector} + {imputer}: {100 * row['missing_share']:.1f} % replaced"
+    words = f"{detector} + {imputer}: {100 * row['missing_share']:.1f} %"
     axes.annotate(
         words, (0, 1), xytext=(0, 1.5), xycoords="axes fraction", textcoords="offset points", fontsize=5.5
     )
@@ -171,6 +171,7 @@ def _legend(tables: Tables) -> list[Line2D]:
     if (tables["strips"]["pair"] == 0).any():
         handles.append(Line2D([], [], color=INK, linewidth=4, label="true artefacts"))
     handles.append(Line2D([], [], color=PALE, linewidth=4, label="flagged or lost (detector's colour)"))
+    handles.append(Line2D([], [], linewidth=0, label="%: samples replaced"))
     return handles + light_handles(tables["light"])
 
 
@@ -181,8 +182,8 @@ TRACES = Figure(
         "The stored example recordings, by rising share of artefacts; below each other the pairs of "
         f"detector and imputer of the selected combinations, {_MOST_PAIRS} at most, in the order chosen. "
         "Strips at the foot: the true artefacts, where known, and the samples counted as missing after the "
-        "detector, which the imputer replaced; how many per cent stands above. All panels of a recording "
-        "have the same limits. Shaded: light on. " + RULE
+        "detector, which the imputer replaced; how many per cent of all stands above. All panels of a "
+        "recording have the same limits. Shaded: light on. " + RULE
     ),
     queries={
         "panels": _PANELS,

@@ -52,7 +52,7 @@ def _draw(tables: Tables, background: Background) -> Sheet:
 
 
 def _panel(axes: Axes, part: pd.DataFrame) -> None:
-    axes.axvline(0.5, color=GREY, linewidth=0.7, linestyle=(0, (4, 2)))
+    axes.axvline(0.5, color=GREY, linewidth=0.7, linestyle=(0, (4, 2)), gid="one half")
     for y, colour, _ in _CLASSES:
         of_class = part[part["y"] == y]
         right, wrong = of_class[~of_class["wrong"]], of_class[of_class["wrong"]]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from src.imputation.coarse import CoarseImputer
-from src.imputation.curves import gaps, kriging_variance, straight_line, variogram
+from src.imputation.curves import variance_about, variogram
 from src.imputation.imputed import observed_only
 from src.networks.blocks import at_samples
 from src.networks.level import typical_size
@@ -98,14 +98,6 @@ class CSDI(CoarseImputer):
         return self
 
     def _sd(self, curves: np.ndarray, observed: np.ndarray, missing: np.ndarray) -> np.ndarray:
-        left_out = np.stack([self._left_out(row) for row in missing]) * typical_size(observed) ** 2
+        left_out = np.stack([variance_about(self.variogram_, row) for row in missing])
+        left_out *= typical_size(observed) ** 2
         return np.sqrt(curves.var(axis=0, ddof=1) * (1 + 1 / len(curves)) + left_out)
-
-    def _left_out(self, missing: np.ndarray) -> np.ndarray:
-        """Return the variance (T,) of a recording's samples about a block curve that meets it."""
-        variance = np.zeros(len(missing))
-        smooth = self.variogram_ - self.variogram_[1]  # neighbours differ by noise only
-        for samples, anchors in gaps(missing):
-            at, weights, noise = straight_line(samples, anchors)
-            variance[samples] = kriging_variance(smooth, samples, at, weights) + self.variogram_[1] * noise
-        return variance

@@ -114,8 +114,8 @@ def meet_observed(curve: np.ndarray, observed: np.ndarray, missing: np.ndarray) 
     moved = curve.copy()
     for row, lost, misfit in zip(moved, missing, observed - curve, strict=True):
         for samples, anchors in gaps(lost):
-            at = [beside.mean() for beside in anchors]
-            row[samples] += np.interp(samples, at, [np.median(misfit[beside]) for beside in anchors])
+            _, weights, _ = straight_line(samples, anchors)
+            row[samples] += weights @ [np.median(misfit[beside]) for beside in anchors]
     return moved
 
 
@@ -135,6 +135,20 @@ def variogram(residual: np.ndarray) -> np.ndarray:
     found = np.maximum(total, 0) / np.maximum(2 * pairs, 1)
     lags = np.arange(length)
     return found[np.maximum.accumulate(np.where(pairs > 0, lags, 0))]
+
+
+def variance_about(variogram: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    """Return the variance (T,) of a recording's samples about a curve that meets it; 0 where observed.
+
+    What the curve leaves out has the `variogram` (T,) and is met by `meet_observed`; neighbouring samples
+    differ by noise only, which is in the medians at the edges too.
+    """
+    variance = np.zeros(len(missing))
+    for samples, anchors in gaps(missing):
+        at, weights, noise = straight_line(samples, anchors)
+        smooth = kriging_variance(variogram - variogram[1], samples, at, weights)
+        variance[samples] = smooth + variogram[1] * noise
+    return variance
 
 
 def kriging_variance(

@@ -9,10 +9,10 @@ import numpy as np
 from src.imputation.curves import (
     fillable,
     gaps,
-    kriging_variance,
     level_curve,
     meet_observed,
     straight_line,
+    variance_about,
     variogram,
 )
 from src.imputation.imputed import Imputed, complete, mean_curve, observed_only, spread
@@ -181,14 +181,10 @@ class LowRank:
 
     def _sd(self, missing: np.ndarray, covariance: np.ndarray) -> np.ndarray:
         """Return the standard deviation of one recording's shifted curve (T,); 0 where observed."""
-        variance = np.zeros(len(missing))
+        variance = variance_about(self.variogram_, missing)
         for samples, anchors in gaps(missing):
-            at, weights, noise = straight_line(samples, anchors)
+            _, weights, _ = straight_line(samples, anchors)
             beside = np.stack([self.loadings_[anchor].mean(axis=0) for anchor in anchors])
             left = self.loadings_[samples] - weights @ beside
-            variance[samples] = (
-                ((left @ covariance) * left).sum(axis=1)
-                + kriging_variance(self.variogram_ - self.variogram_[1], samples, at, weights)
-                + self.variogram_[1] * noise  # neighbours differ by noise only
-            )
+            variance[samples] += ((left @ covariance) * left).sum(axis=1)
         return np.sqrt(variance)

@@ -6,9 +6,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from src.cohort.cohort import Cohort
-from src.outliers.signals import measured, smallest_mad
-
-_SD_PER_MAD = 1.4826  # of a normal distribution (Hampel 1974)
+from src.outliers.signals import SD_PER_MAD, measured, smallest_mad
 
 
 class Hampel:
@@ -53,7 +51,7 @@ class Hampel:
         flags = np.isnan(pupil)
         for row, flag, smallest in zip(pupil, flags, smallest_mad(pupil)[:, 0], strict=True):
             median, mad = rolling_median_and_mad(row, self.window)
-            flag |= np.abs(row - median) > self.n_sds * _SD_PER_MAD * np.maximum(mad, smallest)
+            flag |= np.abs(row - median) > self.n_sds * SD_PER_MAD * np.maximum(mad, smallest)
         return flags
 
 

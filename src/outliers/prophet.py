@@ -16,10 +16,9 @@ from joblib import Parallel, delayed
 from scipy.special import ndtri
 
 from src.cohort.cohort import Cohort
-from src.outliers.signals import measured, smallest_mad
+from src.outliers.signals import SD_PER_MAD, measured, smallest_mad
 from src.requirements import need_packages
 
-_SD_PER_MAD = 1.4826  # of a normal distribution
 _FEWEST = 10  # measured samples, below which no trend can be told from noise
 _EPOCH = np.datetime64("2000-01-01", "ns")  # Prophet wants dates
 _LOGGERS = ("prophet", "cmdstanpy")
@@ -98,7 +97,7 @@ class ProphetTrend:
     def detect(self, cohort: Cohort) -> np.ndarray:
         """Return True where a sample is outside its recording's interval or lost, shape (n, T)."""
         pupil = measured(cohort.pupil)
-        least = _SD_PER_MAD * smallest_mad(pupil)[:, 0]
+        least = SD_PER_MAD * smallest_mad(pupil)[:, 0]
         with _quiet():
             flags = Parallel(n_jobs=self.n_jobs, prefer="threads")(
                 delayed(self._outside)(row, cohort.time, sd) for row, sd in zip(pupil, least, strict=True)

@@ -9,7 +9,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from src.cohort.cohort import Cohort
-from src.outliers.signals import Traces, read_traces, sample_features
+from src.outliers.signals import SD_PER_MAD, Traces, read_traces, sample_features
 
 _THRESHOLD_SAMPLES = 20_000
 
@@ -21,7 +21,7 @@ def robust_cutoff(scores: np.ndarray, cutoff: float) -> float:
     says what an unremarkable high score looks like (robust z score; Iglewicz & Hoaglin 1993).
     """
     middle = np.median(scores)
-    return float(middle + cutoff * 1.4826 * np.median(scores[scores >= middle] - middle))
+    return float(middle + cutoff * SD_PER_MAD * np.median(scores[scores >= middle] - middle))
 
 
 class ScoreDetector(ABC):

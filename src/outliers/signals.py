@@ -26,6 +26,9 @@ CORE = 0.05
 """Share of the distances, the smallest, that `core_scale` starts from. Where half of the samples, at random,
 are artefacts, an eighth of all triplets of neighbours is clean; where 60 % are, a sixteenth."""
 
+SD_PER_MAD = 1.4826
+"""Standard deviation of a normal distribution per median absolute deviation (Hampel 1974)."""
+
 _WIDE_SD, _NARROW_SD = 2.5, 1.5
 _BEND_GAIN = np.sqrt(6.0)  # SD of the second difference of white noise of SD 1
 _FEWEST_IN_CORE = 20

@@ -184,3 +184,20 @@ def test_what_is_fitted_together_does_not_depend_on_the_company(classifier):
     two = classifier.fit_resamples(X, y, counts[3:5], states[3:5])
     for one, other in zip(seven[3:5], two, strict=True):
         np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
+
+
+def test_class_weights_are_known_by_label_or_balanced_and_move_the_probabilities(classifier):
+    X, y = toy()  # a third are cases
+    plain, balanced, by_hand = (
+        clone(classifier).set_params(class_weight=weight).fit(X, y).predict_proba(X)[:, 1]
+        for weight in (None, "balanced", {0: 0.75, 1: 1.5})
+    )
+    np.testing.assert_array_equal(balanced, by_hand)
+    assert balanced.mean() > plain.mean() + 0.02
+    with pytest.raises(ValueError, match="class_weight is 'equal'; expected null, balanced or a weight"):
+        clone(classifier).set_params(class_weight="equal").fit(X, y)
+
+
+def test_only_class_weights_need_a_word_of_caution(classifier):
+    assert clone(classifier).caveat == ""
+    assert "calibration" in clone(classifier).set_params(class_weight="balanced").caveat

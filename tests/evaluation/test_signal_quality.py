@@ -1,6 +1,7 @@
 """Masks and imputed samples against the truth, by hand."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,14 @@ from src.evaluation.signal_quality import detection_quality, imputation_quality,
 NAMES = ("none", "blink", "spike", "step")
 #          sample   0  1  2  3  4  5
 TYPES = np.array([[0, 1, 1, 2, 0, 0]], dtype=np.int8)
+LOST = np.array([[False, True, False]]), np.arange(3.0)
 FOUND = np.array([[1, 1, 0, 1, 0, 0]], dtype=bool)
+
+
+def test_the_view_of_imputers_sorts_by_the_classes_of_gaps_there_are():
+    view = Path(__file__).parents[2] / "src" / "results" / "views" / "v_imputer_checks.sql"
+    classes = [row["gap"] for row in imputation_quality(*np.zeros((2, 1, 3)), *LOST, np.zeros((1, 3)))]
+    assert str(classes) in view.read_text(encoding="utf-8")
 
 
 def test_counts_and_rates_by_hand():

@@ -7,7 +7,7 @@ import shutil
 import duckdb
 import numpy as np
 import pytest
-from test_figures_drawn import drawn, marks
+from drawing import drawn, marks
 
 from src.figures.calibration import CALIBRATION
 from src.figures.catalogue import read, what_lacks

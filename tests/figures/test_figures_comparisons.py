@@ -362,19 +362,50 @@ class TestConfidenceSet:
         assert sorted(widths) == pytest.approx(sorted(share for share, _ in expected))
         assert words(sheet, "count") == Counter(text for _, text in expected)
 
-    def test_order_is_that_of_the_estimate(self, whole_db):
+    @pytest.mark.parametrize(("panel", "best"), [(0, "brier"), (1, "-auroc")])
+    def test_the_best_is_at_the_left(self, panel, best, whole_db):
         sheet = picture("confidence_set", whole_db)
-        best = number(
+        expected = ask(
             whole_db,
             "SELECT p_value FROM confidence_set JOIN essential_metrics USING (run_id) "
-            "WHERE metric = 'brier' ORDER BY brier LIMIT 1",
+            f"WHERE metric = '{best.lstrip('-')}' ORDER BY {best}",
         )
-        drawn = np.concatenate([
-            np.asarray(group.get_offsets())
-            for group in sheet.axes[0].collections
-            if group.get_gid() in ("inside", "outside")
-        ])  # fmt: skip
-        assert drawn[drawn[:, 0] == 1, 1] == pytest.approx([best])
+        groups = [
+            group for group in sheet.axes[panel].collections if group.get_gid() in ("inside", "outside")
+        ]
+        drawn = np.concatenate([np.asarray(group.get_offsets()) for group in groups])
+        assert list(drawn[np.argsort(drawn[:, 0]), 1]) == pytest.approx(list(expected["p_value"]))
+
+    def test_shares_over_different_partners_are_said_not_to_be_comparable(self, whole_db, gaps_db):
+        warned = "Shares of methods cannot be compared: not all methods ran with the same others."
+        assert warned not in legend(picture("confidence_set", whole_db))
+        assert warned in legend(picture("confidence_set", gaps_db))
+
+
+@pytest.mark.parametrize(
+    ("name", "table"), [("critical_difference_brier", "critical_differences"), ("method_effects",) * 2]
+)
+def test_of_many_feature_sets_the_two_largest_are_shown(name, table, two_feature_sets_db, tmp_path):
+    more = [
+        statement
+        for features, n in (("embeddings", 11), ("other", 10))
+        for statement in (
+            f"INSERT INTO essential_metrics SELECT * REPLACE ('{features}' AS featurization, "
+            f"run_id || '{features}' AS run_id) FROM essential_metrics "
+            f"WHERE featurization = 'baseline' LIMIT {n}",
+            f"INSERT INTO {table} SELECT * REPLACE ('{features}' AS featurization) FROM {table} "
+            "WHERE featurization = 'baseline'",
+            f"INSERT INTO coverage SELECT * REPLACE ('{features}' AS featurization) FROM coverage "
+            "WHERE featurization = 'baseline'",
+            f"INSERT INTO methods SELECT * REPLACE ('{features}' AS name, '{features}' AS display_name) "
+            "FROM methods WHERE stage = 'features' AND name = 'baseline'",
+        )
+    ]
+    database = changed(
+        two_feature_sets_db, tmp_path, f"DELETE FROM {table} WHERE featurization = 'simple'", *more
+    )
+    shown = {title.split(":")[0].split(", ")[1] for title in titles(picture(name, database)) if ":" in title}
+    assert shown == {"Hand-crafted (baseline)", "embeddings"}
 
 
 @pytest.mark.parametrize(

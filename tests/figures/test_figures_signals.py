@@ -8,15 +8,13 @@ import shutil
 import duckdb
 import numpy as np
 import pytest
+from drawing import FIGURES, marks
+from drawing import drawn as drawn_to_the_end
 from matplotlib.colors import to_hex
-from test_figures_drawn import drawn as drawn_to_the_end
-from test_figures_drawn import marks
 
-from src.figures.catalogue import find_figures, read
+from src.figures.catalogue import read
 from src.figures.feature_names import readable_feature
 from src.results.database import open_results
-
-FIGURES = {figure.name: figure for figure in find_figures()}
 
 
 def drawn(name, database):
@@ -129,7 +127,10 @@ def test_rank_correlation_is_that_of_the_comparable_means_and_absent_for_few(lon
     assert len(means) == 38
     orders = tables["orders"].set_index("stage")["spearman"]
     assert orders["outlier"] == pytest.approx(expected)
-    assert f"Spearman {expected:.2f} over 38 means, descriptive" in words(sheet)
+    notes = f"Spearman {expected:.2f} over 38 means, descriptive\n"
+    notes += "named: the 12 lowest and the 12 highest of 40 means"
+    assert notes in words(sheet)
+    assert len(words(sheet)) == 2 + 24 + 3
     few, _, _ = drawn("quality_and_accuracy", whole_db)
     assert not any("Spearman" in text for text in words(few))
 
@@ -337,7 +338,7 @@ def test_the_imputed_line_is_drawn_where_something_was_imputed_and_nowhere_else(
     samples = np.round(np.asarray(line.get_xdata(), float) * 30)
     expected = [9, 10, 11, 12, np.nan, 13, 14, 15, 16, np.nan, 99, 100, 101, 102, 103]
     assert np.array_equal(samples, expected, equal_nan=True)
-    assert any(text.endswith(": 0.4 % replaced") for text in words(sheet))
+    assert any(text.endswith(": 0.4 %") for text in words(sheet))
 
 
 def test_traces_without_truth_show_no_truth(changed):

@@ -7,8 +7,8 @@ import shutil
 import duckdb
 import numpy as np
 import pytest
+from drawing import FIGURES, drawn, marks
 from matplotlib.collections import LineCollection
-from test_figures_drawn import FIGURES, NAMES, drawn, marks
 
 from src.figures.catalogue import read, what_lacks
 from src.results.database import open_results
@@ -17,7 +17,7 @@ INSTABILITY = ["prediction", "calibration", "classification", "decision"]
 
 
 def figure(name):
-    return FIGURES[NAMES.index(name)]
+    return FIGURES[name]
 
 
 @pytest.fixture

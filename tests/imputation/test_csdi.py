@@ -52,6 +52,28 @@ def test_a_recording_with_nothing_observed_has_the_spread_of_the_cohort(fitted):
     assert (imputed.sd == method.spread_).all()
 
 
+def test_its_sd_by_hand():
+    """Draws scatter; samples scatter about blocks as the variogram says; the medians at the edges are noisy.
+
+    A gap of two samples with five anchors on each side, whose mean positions are 3 before the first and 3
+    behind the last: weights 4/7 and 3/7 for the first sample.
+    """
+    method = build(CONFIG)
+    nugget, slope = 0.01, 0.002
+    method.variogram_ = np.r_[0.0, nugget + slope * (np.arange(1, 30) - 1)]  # without noise: slope (h - 1)
+    missing = np.zeros((1, 12), dtype=bool)
+    missing[0, 5:7] = True
+    observed = np.where(missing, np.nan, 2.0)  # of size 2: in units of size everything is half
+    draws = np.zeros((4, 1, 12))
+    draws[:, 0, 5] = [1.0, 2.0, 3.0, 4.0]
+    sd = method._sd(draws, observed, missing)
+    near, far = 4 / 7, 3 / 7  # of the first sample, which is 3 from one edge and 4 from the other
+    kriging = 2 * slope * (near * 2 + far * 3) - 2 * near * far * slope * 6
+    noise = nugget * (near**2 + far**2) * np.pi / 2 / 5
+    scatter = np.array([5 / 3, 0.0]) * (1 + 1 / 4)  # of the mean of four draws, about which one more lies
+    np.testing.assert_allclose(sd[0, 5:7], np.sqrt(scatter + 4 * (kriging + noise)))
+
+
 def test_one_draw_has_no_spread():
     with pytest.raises(ValueError, match="n_draws is 1; expected at least 2"):
         build(CONFIG, n_draws=1)

@@ -9,9 +9,10 @@ import torch
 import yaml
 from tiny_weights import TINY, line_weights, write_moment
 
+from src.imputation.moment import _away_from_gaps
 from src.networks.moment import load_moment
-from src.networks.moment_recordings import Reader, Tuning, window_starts
-from src.networks.pypots import Gaps
+from src.networks.moment_recordings import Reader, Tuning, _tuning_loss, window_starts
+from src.networks.pypots import Gaps, draw_gaps
 from src.networks.training import Machine, Training
 from src.networks.weights import FOLDER_VARIABLE
 from src.requirements import NotReady
@@ -181,6 +182,31 @@ def test_values_that_are_not_finite_are_an_error(noise):
         noise.head.linear.bias.fill_(NAN)
     with pytest.raises(FloatingPointError, match="MOMENT returns values that are not finite"):
         reader().curves(noise, ramps(600))
+
+
+@pytest.mark.parametrize("hidden_only", [True, False])
+def test_what_is_learned_is_the_hidden_alone_or_all(lines, hidden_only):
+    """The network draws lines and the mean elsewhere; 2 is the aim wherever something is counted."""
+    values, known = np.ones((3, 512)), np.ones((3, 512), dtype=bool)
+    target, counted = np.where(np.arange(512) % 2, 2.0, 5.0) * values, known
+    gaps = Gaps(0.3, (16, 40))
+    loss = _tuning_loss(values, known, target, counted, gaps, hidden_only)
+    found = loss(lines, np.arange(3), np.random.default_rng(4)).item()
+    rng = np.random.default_rng(4)
+    rng.integers(0, 1, 3)  # where the windows start
+    hidden = draw_gaps(known, gaps, rng)
+    errors = (1.0 - target) ** 2  # all that is shown is 1, and so is all that the network says
+    wanted = hidden if hidden_only else known
+    assert found == pytest.approx(errors[wanted].mean() / np.var(target), rel=1e-3)
+
+
+def test_what_lies_beside_a_gap_is_not_shown_unless_nothing_else_is_there():
+    observed = np.arange(80.0).reshape(2, 40) + 1
+    observed[0, 20:23] = NAN
+    observed[1, 4:] = NAN  # what is left lies beside the gap
+    shown = _away_from_gaps(observed)
+    np.testing.assert_array_equal(np.flatnonzero(np.isnan(shown[0])), np.arange(15, 28))
+    np.testing.assert_array_equal(shown[1], observed[1])
 
 
 def test_settings_that_make_no_sense_are_refused():

@@ -1,11 +1,12 @@
-"""TimesNet as an imputer: what it fills in was learned."""
+"""Networks as imputers: what they fill in was learned, and is told from what they see."""
 
 from pathlib import Path
 
 import numpy as np
+import pytest
 from methods import build
 
-CONFIG = Path(__file__).parents[2] / "configs" / "imputation" / "TimesNet.yaml"
+CONFIGS = Path(__file__).parents[2] / "configs" / "imputation"
 
 
 def pairs(n, sign, seed):
@@ -17,7 +18,8 @@ def pairs(n, sign, seed):
     return 4 + height * first + sign * height * second + rng.normal(0, 0.01, (n, 600)), height[:, 0]
 
 
-def test_what_is_hidden_is_told_from_what_is_seen():
+@pytest.mark.parametrize("name", ["SAITS", "TimesNet"])
+def test_what_is_hidden_is_told_from_what_is_seen(name):
     """The mean curve is flat: how high the second bump is, only the first can tell."""
     none = np.zeros((64, 600), dtype=bool)
     unseen, height = pairs(20, +1, seed=1)
@@ -25,7 +27,9 @@ def test_what_is_hidden_is_told_from_what_is_seen():
     gap[:, 320:520] = True
     filled = []
     for sign in (+1, -1):
-        method = build(CONFIG, stride=20, epochs=40, d_model=16, d_ffn=16, learning_rate=0.005)
+        method = build(
+            CONFIGS / f"{name}.yaml", stride=20, epochs=40, d_model=16, d_ffn=16, learning_rate=0.005
+        )
         method.fit(pairs(64, sign, seed=0)[0], none)
         filled.append(method.impute(unseen, gap).pupil[:, 420] - 4)
     assert np.corrcoef(filled[0], height)[0, 1] > 0.7
