@@ -14,9 +14,10 @@ def main() -> int:
     options = _parse()
     sys.path.insert(0, str(ROOT))
     from src.registry import RegistryError, load_registry
-    from src.report.benchmark import BenchmarkError, ask, read_benchmark
+    from src.report.benchmark import read_benchmark
     from src.report.files import write_report
-    from src.report.words import as_text
+    from src.report.question import BenchmarkError, ask
+    from src.report.text import as_text
     from src.results.database import ResultsError, open_results
 
     try:

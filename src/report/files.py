@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader
 
 from src.figures.style import journal_style, records, save_picture, write_text
 from src.report.benchmark import Benchmark
 from src.report.charts import draw_chart
-from src.report.words import (
-    about_checks,
-    as_text,
-    cautions,
-    checks,
-    direction,
-    notes,
-    ranking,
-    results,
-    title,
-)
+from src.report.document import Part
+from src.report.page import as_page
+from src.report.text import as_text
 
 RESULTS = "benchmark_results.json"
 
@@ -46,18 +37,20 @@ def write_report(benchmark: Benchmark, out: Path) -> list[Path]:
     list of Path
         The files, each written whole or not at all.
     """
-    charts = {metric.name: out / f"benchmark_{metric.name}.png" for metric in benchmark.metrics}
+    ranking = benchmark.reading.ranking
+    charts = {metric.name: out / f"benchmark_{metric.name}.png" for metric in ranking.metrics}
     with journal_style():
-        for metric in benchmark.metrics:
-            save_picture(draw_chart(benchmark, metric), charts[metric.name])
+        for metric in ranking.metrics:
+            save_picture(draw_chart(benchmark.reading, metric), charts[metric.name])
+        page = as_page(benchmark)
     for name in _listed_charts(out / RESULTS) - {chart.name for chart in charts.values()}:
         (out / name).unlink(missing_ok=True)
     data = as_data(benchmark) | {"charts": [chart.name for chart in charts.values()]}
     texts = {
-        RESULTS: json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False),
-        "benchmark_results.csv": benchmark.table.to_csv(index=False),
+        RESULTS: json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False),
+        "benchmark_results.csv": ranking.table.to_csv(index=False),
         "benchmark_report.txt": as_text(benchmark),
-        "benchmark_report.html": as_page(benchmark, charts),
+        "benchmark_report.html": page,
     }
     for name, text in texts.items():
         write_text(out / name, text)
@@ -77,59 +70,54 @@ def _listed_charts(results: Path) -> set[str]:
 
 def as_data(benchmark: Benchmark) -> dict[str, Any]:
     """Return a benchmark as plain values; undefined numbers are None."""
-    metric, background = benchmark.question.metric, benchmark.background
+    reading = benchmark.reading
+    metric, background = reading.question.metric, reading.background
     return {
-        "stage": benchmark.question.stage,
+        "title": benchmark.title,
+        "stamp": background.stamp,
+        "stage": reading.question.stage,
         "metric": metric.name,
         "direction": metric.direction,
         "target": metric.target,
-        "models": list(benchmark.question.models),
-        "notes": notes(benchmark),
-        "cautions": cautions(benchmark),
-        "ranking": _plain_rows(benchmark.table),
+        "models": list(reading.question.models),
+        "notes": benchmark.notes,
+        "provenance": _plain(background.provenance),
+        "cells_planned": len(background.coverage),
+        "missing_cells": _plain_rows(background.missing),
         "champion": _plain(benchmark.champion) if benchmark.champion else None,
         "champion_without_truth": _plain(benchmark.practical) if benchmark.practical else None,
-        "baseline": _plain_rows(benchmark.baseline),
-        "checks": _plain_rows(benchmark.checks),
-        "missing_cells": _plain_rows(background.missing),
-        "cells_planned": len(background.coverage),
-        "identical_predictions": _plain_rows(benchmark.identical),
-        "provenance": _plain(background.provenance),
+        "baseline": _plain_rows(reading.ranking.baseline),
+        "ranking": _plain_rows(reading.ranking.table),
+        "parts": [_part(part) for part in benchmark.parts],
     }
 
 
-def as_page(benchmark: Benchmark, charts: dict[str, Path]) -> str:
-    """Return a benchmark as one HTML page that needs no other file."""
-    folder = Path(__file__).parent
-    template = Environment(loader=FileSystemLoader(folder), autoescape=True).get_template("benchmark.html")
-    pictures = [
-        (metric.display_name, base64.b64encode(charts[metric.name].read_bytes()).decode("ascii"))
-        for metric in benchmark.metrics
+def _part(part: Part) -> dict[str, Any]:
+    tables = [
+        {
+            "name": table.name,
+            "title": table.title,
+            "estimator": table.estimator,
+            "columns": {column.name: column.head for column in table.columns},
+            "rows": _plain_rows(table.values),
+        }
+        for table in part.tables
     ]
-    return template.render(
-        title=title(benchmark),
-        stamp=benchmark.background.stamp,
-        notes=notes(benchmark),
-        metric=benchmark.question.metric,
-        metrics=[(metric, direction(metric)) for metric in benchmark.metrics],
-        ranking=ranking(benchmark),
-        cautions=cautions(benchmark),
-        checks=checks(benchmark) if len(benchmark.checks) else None,
-        about_checks=about_checks(benchmark),
-        results=results(benchmark),
-        pictures=pictures,
-        missing=[
-            (benchmark.background.combination(row), row) for row in records(benchmark.background.missing)
-        ],
-        provenance=benchmark.background.provenance,
-    )
+    return {
+        "name": part.name,
+        "title": part.title,
+        "lines": list(part.lines),
+        "below": list(part.below),
+        "tables": tables,
+        "pictures": [{"name": one.name, "title": one.title, "caption": one.caption} for one in part.pictures],
+    }
 
 
 def _plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [_plain(row) for row in records(table)]
 
 
-def _plain(row: Any) -> dict[str, Any]:
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _plain_value(value) for name, value in row.items()}
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from src.registry import RegistryError, load_registry
-from src.report.benchmark import BenchmarkError, ask, rank
+from src.report.question import BenchmarkError, ask
+from src.report.ranking import rank
 
 REGISTRY = load_registry()
 

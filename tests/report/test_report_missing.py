@@ -1,0 +1,97 @@
+"""A database in which a table is empty: the report is made, and says what it lacks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import duckdb
+import pytest
+from asked import HOSTILE, answer, changed
+
+from src.figures.style import journal_style
+from src.registry import load_registry
+from src.report.benchmark import read_benchmark
+from src.report.files import as_data
+from src.report.page import as_page
+from src.report.parts.tripod import NOT_HERE
+from src.report.question import ask
+from src.report.reading import Reading
+from src.report.text import as_text
+
+SAID = {
+    "runs": "Ranking: nothing to show",
+    "metric_estimates": "Ranking: nothing to show",
+    "essential_metrics": "Champion: none",
+    "coverage": "Coverage: unknown",
+    "decision_curves": "Net benefit: nothing to show",
+    "outlier_quality": "Detectors",
+    "imputation_quality": "Imputers by length of the gap: nothing to show",
+    "methods": "LogisticRegression",
+    "metrics": "AUROC",
+}
+"""Words that the text says where a table is empty; for every other table its name is enough."""
+
+
+@pytest.fixture(scope="module")
+def copy(report_db, tmp_path_factory):
+    """A connection to a copy that may be written to."""
+    path = shutil.copy(report_db, tmp_path_factory.mktemp("copy") / "copy.db")
+    with duckdb.connect(str(path)) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def names(copy):
+    """Tables with rows, but the one without which a file is no results database."""
+    names = [name for (name,) in copy.execute("SELECT table_name FROM duckdb_tables() ORDER BY 1").fetchall()]
+    filled = [name for name in names if copy.execute(f"SELECT 1 FROM {name} LIMIT 1").fetchall()]
+    return [name for name in filled if name != "provenance"]
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_every_table_may_be_empty(copy, names, number, monkeypatch):
+    assert len(names) > 30
+    # Figures have tests of their own, and many queries.
+    monkeypatch.setattr(Reading, "pictures", lambda *_: ([], []))
+    registry = load_registry()
+    for name in names[number::4]:
+        copy.execute("BEGIN")
+        copy.execute(f"DELETE FROM {name}")
+        benchmark = read_benchmark(
+            lambda sql, params=None: copy.execute(sql, params).fetch_df(), registry, ask(registry)
+        )
+        copy.execute("ROLLBACK")
+        text = as_text(benchmark)
+        assert len(benchmark.parts) == 10
+        empty = next(line for line in text.splitlines() if line.startswith("- The database has nothing in:"))
+        assert name in empty.replace(".", "").replace(",", "").split(), name
+        assert SAID.get(name, "") in text, name
+        assert json.dumps(as_data(benchmark), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    "emptied", [("metric_estimates", "coverage"), ("essential_metrics", "runs", "methods")]
+)
+def test_pages_are_made_of_what_is_left(report_db, tmp_path, emptied):
+    benchmark = answer(changed(report_db, tmp_path, *(f"DELETE FROM {name}" for name in emptied)))
+    with journal_style():
+        page = as_page(benchmark)
+    assert page.count("<h2>") == 11 and HOSTILE not in page
+
+
+def test_a_store_of_another_program_leaves_more_to_the_authors(report_db, tmp_path):
+    nothing = ("unit", "n_unlabelled", "seed", "fit_on", "code_commit", "package_versions", "sweep_id")
+    columns = ", ".join(f"{name} = NULL" for name in nothing)
+    times = "UPDATE runs SET fit_seconds = NULL, duration_s = NULL, n_unusable = NULL"
+    benchmark = answer(
+        changed(report_db, tmp_path, f'UPDATE provenance SET {columns}, "foreign" = true', times)
+    )
+    text = as_text(benchmark)
+    assert "an unknown number of recordings without one" in text
+    assert "Times of the combinations: nothing to show" in text
+    answers = benchmark.part("tripod").table("tripod").rows.set_index("item")["answer"]
+    assert set(answers[["11", "12c", "12g", "13", "18f"]]) == {NOT_HERE}
+    origin = benchmark.part("provenance").table("provenance").rows.set_index("name")["value"]
+    assert origin[list(nothing[:-2])].isna().all()
+    assert json.dumps(as_data(benchmark), allow_nan=False)
