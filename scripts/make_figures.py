@@ -11,18 +11,25 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> int:
-    """Run the command; 0 when something was drawn, 1 when nothing could be, 2 when it cannot be written."""
+    """Run the command; 1 when nothing could be drawn or a figure failed, 2 when it cannot be written."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--db", type=Path, help="results database (default: data/public/foundation_plr_results.db)"
     )
-    parser.add_argument("--only", default="", help="names of figures, comma separated (default: all)")
+    parser.add_argument(
+        "--only", type=_names, default=[], help="names of figures, comma separated (default: all)"
+    )
     parser.add_argument(
         "--out", type=Path, default=ROOT / "figures", help="folder to write to (default: figures)"
     )
-    parser.add_argument("--format", default="png,pdf", help="of png, pdf, svg (default: png,pdf)")
     parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, help="processes to draw in (default: one per core)"
+        "--format", type=_names, default=["png", "pdf"], help="of png, pdf, svg (default: png,pdf)"
+    )
+    parser.add_argument(
+        "--jobs",
+        type=_count,
+        default=os.cpu_count() or 1,
+        help="processes to draw in (default: one per core)",
     )
     parser.add_argument("--list", action="store_true", help="list the figures and stop")
     options = parser.parse_args()
@@ -40,9 +47,14 @@ def main() -> int:
         return 0
     database = options.db or DEFAULT_DATABASE
     try:
-        names, formats = _split(options.only), _split(options.format)
-        commit = code_commit()
-        outcomes = draw_all(database, options.out, names, formats, workers=options.jobs, commit=commit)
+        outcomes = draw_all(
+            database,
+            options.out,
+            options.only,
+            options.format,
+            workers=options.jobs,
+            commit=code_commit(),
+        )
         page = write_gallery(options.out)
     except (ResultsError, FigureError) as error:
         print(error, file=sys.stderr)
@@ -59,11 +71,19 @@ def main() -> int:
         print("Nothing could be drawn.", file=sys.stderr)
         return 1
     print(f"{drawn} of {len(outcomes)} figures in {options.out}; look at {page}")
-    return 0
+    return int(any(outcome.failed for outcome in outcomes))
 
 
-def _split(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+def _names(text: str) -> list[str]:
+    if names := [part.strip() for part in text.split(",") if part.strip()]:
+        return names
+    raise argparse.ArgumentTypeError("expected names separated by commas; leave the option out for all")
+
+
+def _count(text: str) -> int:
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected a number of processes, 1 or more, not {text!r}")
 
 
 if __name__ == "__main__":

@@ -71,11 +71,10 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Role:
-    """What a combination is compared as: per stage a category its method must have, or must not have."""
+    """What a combination is compared as: `of` has the category its method must have, per stage."""
 
     name: str
     of: Mapping[str, str]
-    not_of: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -148,10 +147,7 @@ def load_registry(configs: Path = CONFIGS) -> Registry:
         stage: _record(Experiment, entry | {"stage": stage}, f"experiment of {stage}")
         for stage, entry in _read(folder / "experiments.yaml").items()
     }
-    compared = [
-        _record(Role, entry | {"name": name}, f"role {name}")
-        for name, entry in _read(folder / "compared.yaml").items()
-    ]
+    compared = [Role(name, of) for name, of in _read(folder / "compared.yaml").items()]
     _check_categories(compared, methods.values())
     return Registry(methods, metrics, experiments, tuple(compared))
 
@@ -159,7 +155,7 @@ def load_registry(configs: Path = CONFIGS) -> Registry:
 def _check_categories(compared: Iterable[Role], methods: Iterable[Method]) -> None:
     known = {(method.stage, method.category) for method in methods}
     for role in compared:
-        for stage, category in sorted(set(role.of.items()) | set(role.not_of.items())):
+        for stage, category in role.of.items():
             if (stage, category) not in known:
                 raise RegistryError(
                     f"configs/mlflow_registry/compared.yaml, {role.name!r}: no {stage} method is of category "

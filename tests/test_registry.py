@@ -82,7 +82,7 @@ def test_an_entry_with_a_wrong_key_is_refused(tmp_path: Path):
 def test_what_is_compared_has_categories_that_exist(tmp_path: Path):
     shutil.copytree(CONFIGS, tmp_path / "configs")
     path = tmp_path / "configs" / "mlflow_registry" / "compared.yaml"
-    path.write_text("best magic: {of: {outlier: magic}, not_of: {}}\n")
+    path.write_text("best magic: {outlier: magic}\n")
     with pytest.raises(RegistryError, match="'best magic': no outlier method is of category 'magic'"):
         load_registry(tmp_path / "configs")
 

@@ -98,8 +98,7 @@ def retention_curve(
     sample of patients also gives other models is not in them. With q = min(p, 1 - p), a loss is q^2, and
     1 - 2 q more where the prediction is wrong: the mean is that of q^2 plus a multiple of a weighted share of
     the wrong, whose interval is Wilson's for (sum of weights)^2 / sum of squares of the subjects' weights
-    independent subjects. For the share of errors the weights are 1. (The Wald interval of the mean loss holds
-    the truth in a tenth of the samples where few are kept; benchmark `band_coverage`.)
+    independent subjects. For the share of errors the weights are 1 (benchmark `band_coverage`).
 
     Parameters
     ----------

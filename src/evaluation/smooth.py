@@ -74,10 +74,9 @@ def loess_band(
 
     The predictions are taken as given: that another sample of patients also gives another model is not in the
     band, nor is the bias of smoothing. Simulated with 208 subjects (benchmark `band_coverage`), it holds the
-    true curve of calibrated predictions at 0.94 to 0.98 of the places, where Wald's band from squared
-    residuals with leverage correction (HC3) does at 0.92 to 0.96. Smoothing misses a steep end of the curve:
-    at the lowest twentieth of the predictions of a good model (AUROC 0.91) the band covers 0.82, and 0.46 if
-    they are too extreme.
+    true curve of calibrated predictions at 0.94 to 0.98 of the places. Smoothing misses a steep end of the
+    curve: at the lowest twentieth of the predictions of a good model (AUROC 0.91) the band covers 0.82, and
+    0.46 if they are too extreme.
 
     Parameters
     ----------

@@ -9,6 +9,7 @@ import multiprocessing
 import pkgutil
 import re
 import sys
+import traceback
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -32,7 +33,7 @@ from src.figures.style import (
     save_picture,
     write_text,
 )
-from src.results.database import ResultsDatabase, open_results
+from src.results.database import ResultsDatabase, ResultsError, open_results
 
 FORMATS = ("png", "pdf", "svg")
 _WORTH_A_PROCESS = 4
@@ -42,11 +43,15 @@ _REASON_LETTERS = 300
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a figure: the files it was written to, or why it was not drawn."""
+    """What became of a figure: the files it was written to, or why it was not drawn.
+
+    `failed` where drawing it ended with an error; what was there before is still there then.
+    """
 
     name: str
     files: tuple[str, ...]
     reason: str = ""
+    failed: bool = False
 
     def __str__(self) -> str:
         pictures = [name for name in self.files if name.endswith(FORMATS)]
@@ -135,6 +140,18 @@ def _draw_named(
     database: Path, out: Path, formats: Sequence[str], described: dict[str, Any], name: str
 ) -> Outcome:
     """Draw one figure, or say why not; may be called in another process, hence the name."""
+    try:
+        return _drawn(database, out, formats, described, name)
+    except (OSError, ResultsError):
+        raise
+    except Exception as error:  # noqa: BLE001 - it costs one figure, is shown whole, and the command exits with 1
+        traceback.print_exc()
+        return Outcome(name, (), f"{type(error).__name__}: {error}", failed=True)
+
+
+def _drawn(
+    database: Path, out: Path, formats: Sequence[str], described: dict[str, Any], name: str
+) -> Outcome:
     (figure,) = choose(find_figures(), [name])
     with open_results(database) as results:
         reason = what_lacks(figure, results)
@@ -142,8 +159,7 @@ def _draw_named(
         if not reason and next(iter(tables.values())).empty:
             reason = _refusal(figure, results) or figure.when_empty
         background = read_background(results.query)
-    for old in _listed_files(out / f"{name}.json"):
-        (out / old).unlink(missing_ok=True)
+    before = _listed_files(out / f"{name}.json")
     files = () if reason else _draw_one(figure, tables, background, out, formats)
     words = {
         "name": figure.name,
@@ -155,6 +171,8 @@ def _draw_named(
         "queries": dict(figure.queries),
     }
     write_text(out / f"{name}.json", json.dumps(words | described, indent=2, ensure_ascii=False) + "\n")
+    for old in set(before) - set(files):
+        (out / old).unlink(missing_ok=True)
     return Outcome(name, () if reason else (*files, f"{name}.json"), reason)
 
 

@@ -24,6 +24,8 @@ def _draw(tables: Tables, background: Background) -> Sheet:
     for axes, row in zip(panels, records(tables["chosen"]), strict=True):
         for y, colour in ((0, CONTROLS), (1, CASES)):
             part = bars[(bars["selection_order"] == row["selection_order"]) & (bars["y"] == y)]
+            if part.empty:
+                continue
             width = part["p_hi"] - part["p_lo"]
             axes.bar(
                 part["p_lo"],
@@ -34,7 +36,8 @@ def _draw(tables: Tables, background: Background) -> Sheet:
                 alpha=0.35,
                 gid=f"class {y}",
             )
-            axes.stairs(part["share"], [*part["p_lo"], part["p_hi"].iloc[-1]], color=colour, linewidth=0.9)
+            edges = [*part["p_lo"], part["p_hi"].iloc[-1]]
+            axes.stairs(part["share"], edges, color=colour, linewidth=0.9, gid="outline")
         axes.set_xlim(-0.02, 1.02)
     label_edges(panels, "Predicted probability", "Share of the class")
     heads(panels, tables["chosen"], background)

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment
 
 from src.figures.figure import PARTS
-from src.figures.style import write_text
+from src.figures.style import FigureError, write_text
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
@@ -23,6 +23,8 @@ figcaption { font-size: 0.9rem; max-width: 50rem; }
 nav li { margin: 0.2rem 0; }
 nav a, .files a { margin-right: 0.8rem; }
 h2 { border-bottom: 1px solid #ccc; margin-top: 3rem; }
+h2, h3 { break-after: avoid; }
+@page { size: A4; margin: 15mm; }
 .stamp { background: #aa3300; color: white; padding: 0.1rem 0.5rem; }
 </style></head><body>
 <h1>Figures</h1>
@@ -30,7 +32,7 @@ h2 { border-bottom: 1px solid #ccc; margin-top: 3rem; }
 Database {{ database }}, cohort {{ cohort_hash }}, {{ n_iterations }} resamples.
 {{ cells_missing|length }} of {{ cells_planned }} planned combinations have no result.</p>
 <nav><ul>{% for part, figures in parts %}<li>{{ part }}:
-{% for f in figures %}<a href="#{{ f.name }}">{{ f.name }}</a>{% endfor %}</li>
+{% for f in figures %}<a href="#{{ f.name }}">{{ f.name }}</a> {% endfor %}</li>
 {% endfor %}</ul></nav>
 {% for part, figures in parts %}
 <h2>{{ part }}</h2>
@@ -39,7 +41,7 @@ Database {{ database }}, cohort {{ cohort_hash }}, {{ n_iterations }} resamples.
 {% if f.not_drawn %}<p>Not drawn: {{ f.not_drawn }}.</p>
 {% elif f.picture %}<img src="{{ f.picture }}" alt="{{ f.title }}" loading="lazy">
 {% endif %}<figcaption>{{ f.caption }}<br>
-<span class="files">{% for file in f.links %}<a href="{{ file }}">{{ file }}</a>{% endfor %}</span>
+<span class="files">{% for file in f.links %}<a href="{{ file }}">{{ file }}</a> {% endfor %}</span>
 </figcaption>
 </figure>
 {% endfor %}{% endfor %}
@@ -59,8 +61,15 @@ def write_gallery(folder: Path) -> Path:
     -------
     Path
         The page.
+
+    Raises
+    ------
+    FigureError
+        If there is none.
     """
     found = {path: _description(path) for path in folder.glob("*.json")}
+    if not found:
+        raise FigureError(f"there is no figure in {folder}")
     newest = found[max(found, key=lambda path: path.stat().st_mtime)]
     figures = [figure for figure in found.values() if figure["database_sha256"] == newest["database_sha256"]]
     for figure in figures:

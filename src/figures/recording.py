@@ -26,7 +26,8 @@ from src.figures.style import (
 _CHOSEN = """
 shares AS (
     SELECT recording_code, avg((coalesce(truth_mask, false) OR raw IS NULL)::INTEGER) AS share
-    FROM example_recordings GROUP BY recording_code
+    FROM example_recordings WHERE recording_code IN (SELECT recording_code FROM example_imputations)
+    GROUP BY recording_code
 ),
 shown AS (
     SELECT recording_code FROM shares WHERE share = (SELECT quantile_disc(share, 0.5) FROM shares)

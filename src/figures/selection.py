@@ -7,8 +7,8 @@ from src.registry import FACTORS, Role, load_registry
 RULE = (
     "Combinations are chosen by one rule, never by hand (configs/mlflow_registry/compared.yaml): for each "
     "role the one with the lowest out-of-bag Brier score (ties: the higher AUROC). The champion is the best "
-    "of all; the others are the best with an outlier method of that kind, without the true signal for "
-    "imputation; the ground truth has both mask and signal from a person."
+    "of all; the others are the best of those that detect and impute with methods of that kind, with any "
+    "classifier; the ground truth has both mask and signal from a person."
 )
 
 
@@ -16,9 +16,7 @@ def _candidates(role: Role, order: int) -> str:
     """SQL of the best place among the combinations that fit a role; no row where none does."""
     name = _quoted(role.name)
     fits = [f"{stage}_category = {_quoted(category)}" for stage, category in role.of.items()]
-    fits += [
-        f"{stage}_category IS DISTINCT FROM {_quoted(category)}" for stage, category in role.not_of.items()
-    ]
+    fits += []
     where = f"WHERE {' AND '.join(fits)} " if fits else ""
     columns = f"{name} AS role, {order} AS role_order, min(place) AS place"
     return f"SELECT {columns} FROM placed {where}HAVING count(*) > 0"

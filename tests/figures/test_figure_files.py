@@ -16,6 +16,7 @@ import pytest
 import src.figures
 from src.figures.catalogue import draw_all, find_figures, read
 from src.figures.gallery import write_gallery
+from src.figures.selection import CHOSEN
 from src.figures.style import FigureError, replacing
 from src.results.database import open_results
 
@@ -140,6 +141,30 @@ def test_two_processes_draw_what_one_draws(gaps_db, tmp_path):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
 
 
+def test_an_error_costs_one_figure_and_is_shown(gaps_db, tmp_path, monkeypatch, capfd):
+    draw_all(gaps_db, tmp_path, ["roc"], ["png"])
+    monkeypatch.setattr("src.figures.roc.grid", lambda *_, **__: 1 / 0)
+    one, other = draw_all(gaps_db, tmp_path, ["roc", "coverage"], ["png"])
+    assert (one.failed, one.reason, other.failed) == (True, "ZeroDivisionError: division by zero", False)
+    assert "ZeroDivisionError" in capfd.readouterr().err
+    assert (tmp_path / "roc.png").is_file()
+
+
+def test_rows_of_a_chosen_run_may_be_gone(whole_db, tmp_path):
+    database = Path(shutil.copy(whole_db, tmp_path / "x.db"))
+    with open_results(database) as results:
+        run_id = results.query(CHOSEN)["run_id"].iloc[0]
+    with duckdb.connect(str(database)) as connection:
+        for (table,) in connection.execute(
+            "SELECT DISTINCT table_name FROM duckdb_columns() JOIN duckdb_tables() USING (table_name) "
+            "WHERE column_name = 'run_id' AND table_name NOT IN ('runs', 'essential_metrics', 'coverage')"
+        ).fetchall():
+            connection.execute(f"DELETE FROM {table} WHERE run_id = ?", [run_id])
+        connection.execute("DELETE FROM example_imputations WHERE recording_code = 'U001'")
+    outcomes = draw_all(database, tmp_path / "out", formats=["png"])
+    assert [outcome.name for outcome in outcomes if outcome.failed] == []
+
+
 def test_deleted_rows_are_not_drawn(gaps_db, tmp_path):
     database = tmp_path / "x.db"
     shutil.copy(gaps_db, database)
@@ -183,6 +208,14 @@ def test_command_says_where_it_cannot_write(gaps_db, tmp_path):
     run = _run("--db", gaps_db, "--out", tmp_path / "file", "--only", "roc")
     assert run.returncode == 2
     assert run.stderr == f"cannot write {tmp_path / 'file'}: File exists; choose another --out\n"
+
+
+@pytest.mark.parametrize("wrong", [["--only", ","], ["--format", ","], ["--jobs", "0"], ["--jobs", "x"]])
+def test_command_refuses_what_says_nothing(wrong, gaps_db, tmp_path):
+    run = _run("--db", gaps_db, "--out", tmp_path / "out", *wrong)
+    assert run.returncode == 2
+    assert f"argument {wrong[0]}: expected" in run.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_command_exits_1_when_nothing_can_be_drawn(gaps_db, tmp_path):

@@ -39,7 +39,12 @@ def built(tmp_path, rows):
     columns = ["outlier_method", "imputation_method", "brier", "auroc"]
     table = pd.DataFrame(rows, columns=columns).assign(featurization="simple", classifier="CatBoost")
     table = table.assign(run_id=[f"r{i}" for i in range(len(rows))], n_iterations=9, n_subjects=9, n_cases=3)
-    used = [("pupil-gt", "pupil-gt"), ("LOF", "SAITS"), ("MOMENT-gt-finetune", "SAITS")]
+    used = [
+        ("pupil-gt", "pupil-gt"),
+        ("LOF", "SAITS"),
+        ("MOMENT-gt-finetune", "SAITS"),
+        ("TimesNet-gt", "linear"),
+    ]
     methods = simulated._methods(load_registry(), [("simple", *pair, "CatBoost") for pair in used])
     with new_results(path) as writer:
         writer.insert("essential_metrics", table)
@@ -54,11 +59,14 @@ def test_one_row_per_role_in_the_order_of_showing(tmp_path):
         ("LOF", "pupil-gt", 0.11, 0.90),  # better, but uses the true signal
         ("pupil-gt", "pupil-gt", 0.12, 0.95),
         ("MOMENT-gt-finetune", "SAITS", 0.10, 0.85),
+        ("LOF", "linear", 0.21, 0.80),  # SAITS is no classical method
+        ("TimesNet-gt", "SAITS", 0.30, 0.80),
     ]
     assert chosen(tmp_path, rows) == {
         "r2": "Ground truth",
-        "r3": "Champion, best single foundation model",
-        "r0": "Best classical",
+        "r3": "Champion",
+        "r5": "Best deep learning",
+        "r4": "Best classical",
     }
 
 
@@ -115,6 +123,8 @@ def test_the_recording_shown_has_the_median_share_of_lost_samples(tmp_path):
     table = pd.DataFrame(rows, columns=["recording_code", "sample", "time_s", "raw"])
     with new_results(tmp_path / "x.db") as writer:
         writer.insert("example_recordings", table)
+        columns = {"outlier_method": "LOF", "imputation_method": "linear", "missing": True, "imputed": 1.0}
+        writer.insert("example_imputations", table[["recording_code", "sample"]].assign(**columns))
         writer.insert("provenance", pd.DataFrame([simulated._provenance("synthetic")]))
     with open_results(tmp_path / "x.db") as results:
         assert set(results.query(RECORDING.queries["signal"])["recording_code"]) == {"U003"}
