@@ -212,7 +212,12 @@ def wrap(text: str, width: int = 26) -> str:
 
 
 def with_interval(value: float, low: float, high: float) -> str:
-    """A number with its interval in brackets, in three digits; by itself where the interval is undefined."""
+    """A number with its interval in brackets, in three digits; by itself where the interval is undefined.
+
+    Without a number there is no interval either, only the word 'undefined'.
+    """
+    if pd.isna(value):
+        return "undefined"
     return f"{value:.3f}" if pd.isna(low) or pd.isna(high) else f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 

@@ -192,6 +192,20 @@ class TestSpecificationCurve:
         assert not [label for label in legend(sheet) if label.startswith("age")]
 
 
+def test_an_undefined_metric_is_said_and_has_no_interval(whole_db, tmp_path):
+    database = changed(
+        whole_db, tmp_path, "UPDATE essential_metrics SET auroc = NULL WHERE outlier_method = 'LOF'"
+    )
+    sheet = picture("forest_outlier", database)
+    said = [text.get_text().split("\n")[0] for axes in sheet.axes for text in axes.texts]
+    assert said.count("AUROC undefined") == 1 and not any("nan" in text for text in said)
+    for gid in ("refit", "sampling"):
+        segments = [one.get_segments() for one in artists(sheet, gid)]
+        assert [sum(len(ends) == 2 for ends in panel) for panel in segments] == [3, 4]
+    below = picture("specification_curve_auroc", database).axes[-1].get_xlabel()
+    assert below.startswith("27 of 36 combinations; 9 without a defined AUROC, ordered by")
+
+
 class TestCriticalDifference:
     def test_levels_of_bars_by_hand(self):
         # |--|            level 0
