@@ -211,6 +211,11 @@ def wrap(text: str, width: int = 26) -> str:
     return "\n".join(textwrap.wrap(text, width, break_long_words=True)) or text
 
 
+def signed(value: float, digits: int = 2, plus: str = "") -> str:
+    """A number with a true minus sign, and none before a zero; `plus` is '+' to write that sign too."""
+    return f"{round(value, digits) + 0:{plus}.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
 def with_interval(value: float, low: float, high: float) -> str:
     """A number with its interval in brackets, in three digits; by itself where the interval is undefined.
 

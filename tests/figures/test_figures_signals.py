@@ -255,7 +255,9 @@ def test_correlations_are_those_after_ground_truth_or_else_after_the_champion(wh
     sheet, _, _ = drawn("feature_correlation", whole_db)
     rows = ask(whole_db, f"SELECT spearman FROM feature_correlations WHERE {truth}")
     assert marks(sheet)["pair"] == len(rows) == 6
-    assert sorted(words(sheet)[:6]) == sorted(f"{value:.2f}" for (value,) in rows)
+    assert sorted(words(sheet)[:6]) == sorted(
+        f"{value:.2f}".replace("-", "\N{MINUS SIGN}") for (value,) in rows
+    )
     assert marks(sheet)["vif"] == 4
     assert sheet.axes[0].get_title(loc="left").endswith("after Ground truth + Ground truth")
 
