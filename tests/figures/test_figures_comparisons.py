@@ -390,6 +390,16 @@ class TestConfidenceSet:
         drawn = np.concatenate([np.asarray(group.get_offsets()) for group in groups])
         assert list(drawn[np.argsort(drawn[:, 0]), 1]) == pytest.approx(list(expected["p_value"]))
 
+    def test_what_was_compared_and_is_no_longer_here_is_counted(self, whole_db, tmp_path):
+        kept = number(whole_db, "SELECT min(run_id) FROM essential_metrics")
+        tables = ("runs", "essential_metrics", "metric_estimates")
+        database = changed(
+            whole_db, tmp_path, *(f"DELETE FROM {table} WHERE run_id <> '{kept}'" for table in tables)
+        )
+        k = number(whole_db, "SELECT count(*) FROM confidence_set WHERE metric = 'brier' AND included")
+        said = "combinations cannot be told from the best; 35 of those compared are no longer here"
+        assert f"Brier score: {k} of 36 {said}" in titles(picture("confidence_set", database))
+
     def test_shares_over_different_partners_are_said_not_to_be_comparable(self, whole_db, gaps_db):
         warned = "Shares of methods cannot be compared: not all methods ran with the same others."
         assert warned not in legend(picture("confidence_set", whole_db))
