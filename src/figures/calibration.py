@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from src.figures.figure import Figure, Tables
 from src.figures.panels import grid, heads, label_edges
 from src.figures.selection import CHOSEN, RULE, SELECTED
-from src.figures.style import CASES, CONTROLS, GREY, INK, PALE, Background, legend_below, records
+from src.figures.style import CASES, CONTROLS, GREY, INK, PALE, Background, legend_below, records, signed
 
 _POOLED, _APPARENT = INK, "#CC79A7"
 
@@ -54,14 +54,14 @@ def _draw(tables: Tables, background: Background) -> Sheet:
         _histogram(lower, part["histogram"])
         slopes = dict(zip(part["slopes"]["metric"], part["slopes"]["estimate"], strict=True))
         words = [
-            f"{name} {slopes[metric]:.2f}"
-            for name, metric in (("slope", "cal_slope"), ("intercept", "cal_intercept"))
+            f"{name} {signed(slopes[metric])}"
+            for name, metric in (("slope", "cal_slope"), ("in the large", "cal_intercept"))
             if pd.notna(slopes.get(metric))
         ]
         upper.text(
             0.03, 0.97, "\n".join(words), transform=upper.transAxes, va="top", fontsize=6, color=_POOLED
         )
-    label_edges([stack[0] for stack in stacks], "", "Observed share of cases")
+    label_edges([stack[0] for stack in stacks], "", "Observed share of glaucoma")
     label_edges([stack[1] for stack in stacks], "Predicted probability", "Recordings")
     heads([stack[0] for stack in stacks], tables["chosen"], background)
     legend_below(sheet, _legend(set(tables["curves"]["estimator"])), columns=2)
@@ -115,7 +115,7 @@ def _legend(estimators: set[str]) -> list[Line2D | Patch]:
     ]
     if "apparent" in estimators:
         handles.append(Line2D([], [], color=_APPARENT, linestyle=(0, (4, 2)), label="apparent, smoothed"))
-    handles.append(Patch(color=CASES, label="cases (upwards)"))
+    handles.append(Patch(color=CASES, label="glaucoma (upwards)"))
     handles.append(Patch(color=CONTROLS, label="controls (downwards)"))
     return handles
 
@@ -125,8 +125,8 @@ CALIBRATION = Figure(
     title="Calibration: out-of-bag mean predictions (oob_pooled) and apparent",
     caption=(
         "Smooth curves (loess, span 0.75, local quadratic, one pass) of the outcome on the predicted "
-        "probability. Solid, circles, slope, intercept and histogram: each subject's mean prediction over "
-        "the resamples that left it out (oob_pooled), which speaks of a bagged model. Band: pointwise 95 "
+        "probability. Solid, circles, slope, calibration in the large and histogram: each subject's mean "
+        "prediction over the resamples that left it out (oob_pooled), which speaks of a bagged model. Band: pointwise 95 "
         "% sampling band of the solid curve, for the predictions as they are; that other patients also "
         "give other models, and the bias of smoothing, are not in it; it ends at 0 and 1, which the curve "
         "can leave. Dashed: the model trained and judged on everybody (apparent). Dotted: perfect "

@@ -32,6 +32,10 @@ WITH grid AS (
                * count(DISTINCT imputation_method) * count(DISTINCT classifier) AS crossed
     FROM essential_metrics
 ),
+compared AS (
+    SELECT metric, count(*) FILTER (included) AS n_included, count(*) AS n_compared
+    FROM confidence_set WHERE p_value IS NOT NULL GROUP BY metric
+),
 placed AS (
     SELECT s.metric, m.display_name AS metric_display,
            row_number() OVER (
@@ -39,9 +43,9 @@ placed AS (
                ORDER BY CASE m.direction WHEN 'higher' THEN -s.estimate ELSE s.estimate END, s.run_id
            ) AS place,
            s.run_id, s.featurization, s.outlier_method, s.imputation_method, s.classifier,
-           s.estimate, s.p_value, s.included, s.n_included, s.n_compared,
-           grid.crossed
-    FROM v_confidence_set s JOIN metrics m ON m.name = s.metric CROSS JOIN grid
+           s.estimate, s.p_value, s.included, c.n_included, c.n_compared,
+           c.n_compared - count(*) OVER (PARTITION BY s.metric) AS n_absent, grid.crossed
+    FROM v_confidence_set s JOIN compared c USING (metric) JOIN metrics m ON m.name = s.metric CROSS JOIN grid
     WHERE s.metric IN ('auroc', 'brier') AND s.p_value IS NOT NULL
 )"""
 _COMBINATIONS = _PLACED + " SELECT * FROM placed ORDER BY metric DESC, place"
@@ -116,8 +120,9 @@ def _strip(axes: Axes, combinations: pd.DataFrame) -> None:
     axes.set_xlim(0.3, len(combinations) + 0.7)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     axes.set_xlabel(f"Ordered by {first['metric_display']}, the best is number 1")
-    share = f"{first['n_included']} of {first['n_compared']} combinations"
-    axes.set_title(wrap(f"{first['metric_display']}: {share} cannot be told from the best", 40), loc="left")
+    share = f"{first['n_included']} of {first['n_compared']} combinations cannot be told from the best"
+    absent = f"; {first['n_absent']} of those compared are no longer here" if first["n_absent"] else ""
+    axes.set_title(wrap(f"{first['metric_display']}: {share}{absent}", 40), loc="left")
 
 
 def _shares(axes: Axes, methods: pd.DataFrame, stage: str, background: Background) -> None:

@@ -15,7 +15,7 @@ from matplotlib.ticker import NullFormatter, StrMethodFormatter
 from src.figures.feature_names import readable_feature
 from src.figures.figure import Figure, Tables
 from src.figures.panels import squares
-from src.figures.style import GREY, PALE, Background, new_sheet, readable_on, records, strip_axes
+from src.figures.style import GREY, PALE, Background, new_sheet, readable_on, records, signed, strip_axes
 
 _MOST = 40
 """Features shown."""
@@ -110,7 +110,7 @@ def _correlations(axes: Axes, pairs: pd.DataFrame, with_numbers: bool) -> None:
     squares(axes, unknown["x"], unknown["y"], [PALE] * len(unknown), "undefined")
     if with_numbers:
         for row, colour in zip(records(known), colours, strict=True):
-            axes.text(row["x"], row["y"], f"{row['spearman']:.2f}", ha="center", va="center",
+            axes.text(row["x"], row["y"], signed(row["spearman"]), ha="center", va="center",
                       fontsize=5.5, color=readable_on(colour))  # fmt: skip
     strip_axes(axes)
     bar = axes.figure.colorbar(

@@ -22,7 +22,7 @@ from src.figures.factors import (
     refusal_notes,
 )
 from src.figures.figure import Figure, Tables
-from src.figures.style import GREY, INK, Background, legend_below, new_sheet, records
+from src.figures.style import GREY, INK, Background, legend_below, new_sheet, records, signed
 
 _EFFECTS = f"""
 WITH {FEATURE_SETS.format(table="method_effects")},
@@ -121,7 +121,7 @@ def _write(axes: Axes, row: dict[str, Any]) -> None:
         word = "undefined" if isinstance(row["reason"], str) else "refused"
         axes.annotate(word, (1, row["row"]), xytext=(4, 0), gid="none", **look)
         return
-    difference = f"{round(row['effect'], 4) + 0:+.4f}".replace("-", "\N{MINUS SIGN}")
+    difference = signed(row["effect"], 4, "+")
     axes.annotate(difference, (1, row["row"]), xytext=(29, 0), ha="right", gid="difference", **look)
     axes.annotate(p_words(row["p_holm"]), (1, row["row"]), xytext=(34, 0), gid="p", **look)
 

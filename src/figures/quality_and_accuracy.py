@@ -11,7 +11,7 @@ from matplotlib.figure import Figure as Sheet
 from matplotlib.lines import Line2D
 
 from src.figures.figure import Figure, Tables
-from src.figures.style import GREY, INK, PALE, Background, legend_below, new_sheet, records
+from src.figures.style import GREY, INK, PALE, Background, legend_below, new_sheet, records, signed
 
 _ENOUGH = 5
 """Methods below which no rank correlation is given."""
@@ -159,7 +159,7 @@ def _spread(wanted: np.ndarray, gap: float) -> np.ndarray:
 def _head(axes: Axes, part: Tables, title: str) -> None:
     """Title of a panel; below it the rank correlation, and how many combinations it cannot show."""
     notes = [
-        f"Spearman {row['spearman']:.2f} over {row['n_methods']} means, descriptive"
+        f"Spearman {signed(row['spearman'])} over {row['n_methods']} means, descriptive"
         for row in records(part["orders"])
         if pd.notna(row["spearman"])
     ]

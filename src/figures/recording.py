@@ -11,7 +11,7 @@ from matplotlib.figure import Figure as Sheet
 from matplotlib.lines import Line2D
 
 from src.figures.figure import Figure, Tables
-from src.figures.signals import clean_handle, light_handles, plot_clean, shade_light
+from src.figures.signals import clean_handle, light_handles, plot_clean, plot_imputed, shade_light
 from src.figures.style import (
     GREY,
     INK,
@@ -135,16 +135,15 @@ def _strips(
 
 def _imputed(axes: Axes, rows: pd.DataFrame, colour: str) -> None:
     missing = rows["missing"].to_numpy(bool)
-    near = missing | np.r_[missing[1:], False] | np.r_[False, missing[:-1]]
     time, signal = rows["time_s"], rows["imputed"]
     plot_clean(axes, rows)
-    axes.plot(time, signal.where(~missing), color=PALE, linewidth=0.6, gid="observed")
+    axes.plot(time, signal, color=PALE, linewidth=0.6, gid="observed")
     spread = 1.96 * rows["sd"].astype(float).where(missing)
     if spread.notna().any():
         axes.fill_between(
             time, signal - spread, signal + spread, color=colour, alpha=0.25, linewidth=0, gid="sd"
         )
-    axes.plot(time, signal.where(near), color=colour, linewidth=1.3, gid="imputed")
+    plot_imputed(axes, time.to_numpy(float), signal.where(missing).to_numpy(float), colour, 1.3)
 
 
 def _same_limits(panels: Sequence[Axes]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -37,6 +38,15 @@ def light_colour(name: str) -> str:
 def plot_clean(axes: Axes, signal: pd.DataFrame) -> None:
     """Draw the clean signal, from the columns `time_s` and `truth`."""
     axes.plot(signal["time_s"], signal["truth"].astype(float), gid="truth", **_CLEAN)
+
+
+def plot_imputed(axes: Axes, time: np.ndarray, values: np.ndarray, colour: str, width: float) -> None:
+    """Draw imputed values, NaN where none; one without a neighbour, which makes no line, is a dot."""
+    axes.plot(time, values, color=colour, linewidth=width, gid="imputed")
+    known = np.isfinite(values)
+    alone = known & ~np.r_[False, known[:-1]] & ~np.r_[known[1:], False]
+    look: dict[str, Any] = {"marker": "o", "markersize": 1.5 * width, "markeredgewidth": 0}
+    axes.plot(time[alone], values[alone], linestyle="none", color=colour, gid="imputed alone", **look)
 
 
 def clean_handle() -> Line2D:

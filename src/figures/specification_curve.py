@@ -36,7 +36,8 @@ WITH placed AS (
            l.{metric} AS estimate, l.{metric}_lo AS lo, l.{metric}_hi AS hi, l.rank = 1 AS champion,
            coalesce(o.category = 'ground truth', false) OR coalesce(i.category = 'ground truth', false)
                AS uses_truth,
-           m.display_name AS metric_display, m.direction
+           m.display_name AS metric_display, m.direction,
+           (SELECT count(*) FROM v_leaderboard) AS n_combinations
     FROM v_leaderboard l
     JOIN metrics m ON m.name = '{metric}'
     LEFT JOIN methods o ON o.stage = 'outlier' AND o.name = l.outlier_method
@@ -84,10 +85,18 @@ def _draw(tables: Tables, background: Background, *, metric: str) -> Sheet:
         _matrix(axes, part, STAGES[factor], background, step_pt)
         axes.set_title(TITLES[factor], loc="left", fontsize=6.5, pad=2)
     _champion(curve, panels, combinations, background)
-    name = combinations["metric_display"].iloc[0]
-    panels[-1].set_xlabel(f"All {len(combinations)} combinations, ordered by {name}: the best is number 1")
+    panels[-1].set_xlabel(_shown(combinations))
     legend_below(sheet, _legend(tables["age"][metric]), columns=3)
     return sheet
+
+
+def _shown(combinations: pd.DataFrame) -> str:
+    """Say how many combinations are drawn in which order, and how many have no value to draw."""
+    first, shown = combinations.iloc[0], len(combinations)
+    name, absent = first["metric_display"], first["n_combinations"] - shown
+    some = f"{shown} of {first['n_combinations']} combinations; {absent} without a defined {name}"
+    count = some if absent else f"All {shown} combinations"
+    return f"{count}, ordered by {name}: the best is number 1"
 
 
 def _curve(axes: Axes, combinations: pd.DataFrame, step_pt: float) -> None:

@@ -73,6 +73,7 @@ _STAMP_MM = 39
 _TITLE_LETTER_MM, _NOTE_LETTER_MM = 2.02, 1.12
 _CELLS_NAMED = 4
 _LABEL_LETTERS = 30
+_FEWEST_LETTERS = 12
 
 
 class FigureError(ValueError):
@@ -210,8 +211,18 @@ def wrap(text: str, width: int = 26) -> str:
     return "\n".join(textwrap.wrap(text, width, break_long_words=True)) or text
 
 
+def signed(value: float, digits: int = 2, plus: str = "") -> str:
+    """A number with a true minus sign, and none before a zero; `plus` is '+' to write that sign too."""
+    return f"{round(value, digits) + 0:{plus}.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
 def with_interval(value: float, low: float, high: float) -> str:
-    """A number with its interval in brackets, in three digits; by itself where the interval is undefined."""
+    """A number with its interval in brackets, in three digits; by itself where the interval is undefined.
+
+    Without a number there is no interval either, only the word 'undefined'.
+    """
+    if pd.isna(value):
+        return "undefined"
     return f"{value:.3f}" if pd.isna(low) or pd.isna(high) else f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 
@@ -233,10 +244,21 @@ def line_colour(order: int) -> str:
 
 
 def legend_below(sheet: Sheet, handles: Sequence[Artist], columns: int) -> None:
-    """Add a legend that `finish` puts below the drawing, in room made for it."""
-    sheet.legend(handles=list(handles), loc="lower center", ncols=columns, alignment="left").set_in_layout(
-        False
-    )
+    """Add a legend that `finish` puts below the drawing, in room made for it.
+
+    One wider than the picture gets fewer columns; where a single one is too wide, its words are wrapped.
+    """
+    words = [str(handle.get_label()) for handle in handles]
+    letters = max(map(len, words), default=0)
+    look: dict[str, Any] = {"loc": "lower center", "alignment": "left", "handles": list(handles)}
+    while True:
+        labels = words if columns > 1 else [wrap(text, letters) for text in words]
+        legend = sheet.legend(labels=labels, ncols=columns, **look)
+        legend.set_in_layout(False)
+        if legend.get_window_extent().width <= sheet.bbox.width or letters <= _FEWEST_LETTERS:
+            return
+        legend.remove()
+        columns, letters = (columns - 1, letters) if columns > 1 else (1, letters - 2)
 
 
 def strip_axes(axes: Axes) -> None:

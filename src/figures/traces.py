@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from src.figures.figure import Figure, Tables
 from src.figures.selection import RULE, SELECTED
-from src.figures.signals import clean_handle, light_handles, plot_clean, shade_light
+from src.figures.signals import clean_handle, light_handles, plot_clean, plot_imputed, shade_light
 from src.figures.style import INK, PALE, Background, legend_below, new_sheet, records
 
 _MOST_PAIRS = 6
@@ -119,7 +119,9 @@ def _recording(stack: Sequence[Axes], panels: pd.DataFrame, tables: Tables, back
         plot_clean(axes, signal)
         of_pair = imputed[imputed["pair"] == row["pair"]]
         colour = background.colour("imputation", row["imputation_method"])
-        axes.plot(*_broken(of_pair), color=colour, linewidth=1.1, gid="imputed")
+        axes.plot(*_broken(of_pair), color=_RAW, linewidth=0.5, gid="edges")
+        only = of_pair.assign(imputed=of_pair["imputed"].where(of_pair["missing"]))
+        plot_imputed(axes, *_broken(only), colour, 1.1)
         _strip(axes, strips[strips["pair"] == 0], 1, INK, "artefact")
         flagged = background.colour("outlier", row["outlier_method"])
         _strip(axes, strips[strips["pair"] == row["pair"]], 0, flagged, "missing")

@@ -272,7 +272,8 @@ def _imputation(i, pair):
 def _members(cleaned):
     """The second detector stands for an ensemble of the first."""
     outlier = list(dict.fromkeys(pair[0] for pair in cleaned))
-    about = {"stage": "outlier", "method": outlier[1], "outlier_method": "none", "run_id": f"o-{outlier[1]}"}
+    ensemble = (outlier[1:] or outlier)[0]
+    about = {"stage": "outlier", "method": ensemble, "outlier_method": "none", "run_id": f"o-{ensemble}"}
     return [
         about | {"member": outlier[0], "status": "used", "quality": 0.8},
         about | {"member": "LOF", "status": "left out", "reason": "no package"},

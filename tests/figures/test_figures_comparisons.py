@@ -192,6 +192,20 @@ class TestSpecificationCurve:
         assert not [label for label in legend(sheet) if label.startswith("age")]
 
 
+def test_an_undefined_metric_is_said_and_has_no_interval(whole_db, tmp_path):
+    database = changed(
+        whole_db, tmp_path, "UPDATE essential_metrics SET auroc = NULL WHERE outlier_method = 'LOF'"
+    )
+    sheet = picture("forest_outlier", database)
+    said = [text.get_text().split("\n")[0] for axes in sheet.axes for text in axes.texts]
+    assert said.count("AUROC undefined") == 1 and not any("nan" in text for text in said)
+    for gid in ("refit", "sampling"):
+        segments = [one.get_segments() for one in artists(sheet, gid)]
+        assert [sum(len(ends) == 2 for ends in panel) for panel in segments] == [3, 4]
+    below = picture("specification_curve_auroc", database).axes[-1].get_xlabel()
+    assert below.startswith("27 of 36 combinations; 9 without a defined AUROC, ordered by")
+
+
 class TestCriticalDifference:
     def test_levels_of_bars_by_hand(self):
         # |--|            level 0
@@ -375,6 +389,16 @@ class TestConfidenceSet:
         ]
         drawn = np.concatenate([np.asarray(group.get_offsets()) for group in groups])
         assert list(drawn[np.argsort(drawn[:, 0]), 1]) == pytest.approx(list(expected["p_value"]))
+
+    def test_what_was_compared_and_is_no_longer_here_is_counted(self, whole_db, tmp_path):
+        kept = number(whole_db, "SELECT min(run_id) FROM essential_metrics")
+        tables = ("runs", "essential_metrics", "metric_estimates")
+        database = changed(
+            whole_db, tmp_path, *(f"DELETE FROM {table} WHERE run_id <> '{kept}'" for table in tables)
+        )
+        k = number(whole_db, "SELECT count(*) FROM confidence_set WHERE metric = 'brier' AND included")
+        said = "combinations cannot be told from the best; 35 of those compared are no longer here"
+        assert f"Brier score: {k} of 36 {said}" in titles(picture("confidence_set", database))
 
     def test_shares_over_different_partners_are_said_not_to_be_comparable(self, whole_db, gaps_db):
         warned = "Shares of methods cannot be compared: not all methods ran with the same others."

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+import simulated_results as simulated
 from drawing import FIGURES, drawn
 from matplotlib.collections import LineCollection, PathCollection
 
@@ -92,3 +93,19 @@ def test_nothing_covers_title_stamp_legend_or_the_line_on_missing_cells(picture)
     for one, other in itertools.combinations(boxes, 2):
         if not (one.startswith("axes") and other.startswith("axes")):
             assert not _overlap(boxes[one], boxes[other]), (one, other)
+
+
+@pytest.fixture(scope="module")
+def one_run_db(tmp_path_factory):
+    """A single combination, so that figures of the selected combinations are one column wide."""
+    cell = ("simple", "LOF", "linear", "CatBoost")
+    return simulated.build(tmp_path_factory.mktemp("db") / "one.db", cells=[cell])
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_legends_of_a_single_run_are_inside_the_picture(name, one_run_db):
+    if (picture := drawn(FIGURES[name], one_run_db)) is None:
+        pytest.skip("a single run has nothing for this figure")
+    for legend in picture[0].legends:
+        box = legend.get_window_extent()
+        assert picture[0].bbox.x0 <= box.x0 and box.x1 <= picture[0].bbox.x1

@@ -255,7 +255,9 @@ def test_correlations_are_those_after_ground_truth_or_else_after_the_champion(wh
     sheet, _, _ = drawn("feature_correlation", whole_db)
     rows = ask(whole_db, f"SELECT spearman FROM feature_correlations WHERE {truth}")
     assert marks(sheet)["pair"] == len(rows) == 6
-    assert sorted(words(sheet)[:6]) == sorted(f"{value:.2f}" for (value,) in rows)
+    assert sorted(words(sheet)[:6]) == sorted(
+        f"{value:.2f}".replace("-", "\N{MINUS SIGN}") for (value,) in rows
+    )
     assert marks(sheet)["vif"] == 4
     assert sheet.axes[0].get_title(loc="left").endswith("after Ground truth + Ground truth")
 
@@ -331,14 +333,28 @@ def test_every_example_is_drawn_under_every_selected_pair(whole_db):
 
 def test_the_imputed_line_is_drawn_where_something_was_imputed_and_nowhere_else(changed):
     database = changed(
-        "UPDATE example_imputations SET missing = sample IN (10, 11, 14, 15) OR sample BETWEEN 100 AND 102"
+        "UPDATE example_imputations SET missing = sample IN (10, 11, 50) OR sample BETWEEN 100 AND 102"
     )
     sheet, _, _ = drawn("traces", database)
-    line = next(line for line in sheet.axes[0].lines if line.get_gid() == "imputed")
-    samples = np.round(np.asarray(line.get_xdata(), float) * 30)
-    expected = [9, 10, 11, 12, np.nan, 13, 14, 15, 16, np.nan, 99, 100, 101, 102, 103]
-    assert np.array_equal(samples, expected, equal_nan=True)
-    assert any(text.endswith(": 0.4 %") for text in words(sheet))
+    expected = {
+        "imputed": [10, 11, 50, 100, 101, 102],
+        "imputed alone": [50],
+        "edges": [9, 10, 11, 12, 49, 50, 51, 99, 100, 101, 102, 103],
+    }
+    for gid, samples in expected.items():
+        (line,) = [line for line in sheet.axes[0].lines if line.get_gid() == gid]
+        x, y = np.asarray(line.get_xydata(), float).T
+        assert list(np.round(x[np.isfinite(y)] * 30)) == samples
+    assert any(text.endswith(": 0.3 %") for text in words(sheet))
+
+
+def test_kept_samples_are_not_in_the_imputers_colour(changed):
+    sheet, _, _ = drawn(
+        "recording", changed("UPDATE example_imputations SET missing = sample IN (10, 11, 50)")
+    )
+    for gid, n in (("imputed", 3), ("imputed alone", 1), ("observed", 1981)):
+        line = next(line for line in sheet.axes[4].lines if line.get_gid() == gid)
+        assert np.isfinite(np.asarray(line.get_ydata(), float)).sum() == n
 
 
 def test_traces_without_truth_show_no_truth(changed):

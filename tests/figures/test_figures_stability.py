@@ -126,6 +126,16 @@ def test_intervals_at_the_reported_thresholds_are_those_of_the_estimates(gaps_db
     assert marks(sheet)["reported threshold"] == 6 * 4
 
 
+def test_numbers_in_words_have_a_true_minus_sign_and_zero_has_none(changed):
+    database = changed(
+        "UPDATE metric_estimates SET estimate = CASE metric WHEN 'cal_slope' THEN -1.5 ELSE -0.001 END "
+        "WHERE estimator = 'oob_pooled' AND metric IN ('cal_slope', 'cal_intercept')"
+    )
+    sheet, tables, _ = drawn(figure("calibration"), database, laid_out=False)
+    said = [text.get_text() for axes in sheet.axes for text in axes.texts]
+    assert said.count("slope \N{MINUS SIGN}1.50\nin the large 0.00") == len(tables["chosen"])
+
+
 # --- instability
 
 
