@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 from matplotlib.figure import Figure as Sheet
@@ -17,6 +17,7 @@ from src.registry import Registry
 from src.report.document import Column, Picture, Row
 from src.report.question import Question
 from src.report.ranking import Query, Ranking
+from src.results.database import MissingTable
 
 FACTOR_WORDS = {
     "featurization": "Features",
@@ -27,6 +28,8 @@ FACTOR_WORDS = {
 TRUTH_MARK = "*"
 """Stands behind the rank of a combination that was given the true mask or the true signal."""
 _STAGE_OF = {column: stage for stage, column in FACTORS.items()}
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -108,12 +111,29 @@ class Reading:
             return f"{what}: nothing to show, table {table} has no rows for it."
         return f"{what}: refused: {_cut('; '.join(reasons))}"
 
+    def unless_gone(self, what: str, make: Callable[[Reading], T], otherwise: T) -> tuple[T, list[str]]:
+        """Make a piece of a part; `otherwise` and a sentence where a table that it needs is not there."""
+        try:
+            return make(self), []
+        except MissingTable as error:
+            return otherwise, [f"{what}: {error}."]
+
+    def told(self, what: str, tell: Callable[[Reading], list[str]]) -> list[str]:
+        """Sentences, or the one that a table they need is not there."""
+        nothing: list[str] = []
+        lines, gone = self.unless_gone(what, tell, nothing)
+        return lines + gone
+
     def pictures(self, *names: str) -> tuple[list[Picture], list[str]]:
         """Prepare figures of the catalogue by name; beside them why the others cannot be drawn."""
         pictures, lines = [], []
         for figure in (self._figures[name] for name in names):
-            tables = {name: self.query(sql) for name, sql in figure.queries.items()}
-            if reason := self._undrawable(figure, tables):
+            try:
+                tables = {name: self.query(sql) for name, sql in figure.queries.items()}
+                reason = self._undrawable(figure, tables)
+            except MissingTable as error:
+                reason = str(error)
+            if reason:
                 lines.append(f'Figure "{figure.title}" is not drawn: {reason}.')
                 continue
             draw = partial(_draw, figure, tables, self.background)

@@ -18,6 +18,7 @@ from src.report.parts.tripod import NOT_HERE
 from src.report.question import ask
 from src.report.reading import Reading
 from src.report.text import as_text
+from src.results.database import MissingTable, open_results
 
 SAID = {
     "runs": "Ranking: nothing to show",
@@ -95,3 +96,29 @@ def test_a_store_of_another_program_leaves_more_to_the_authors(report_db, tmp_pa
     origin = benchmark.part("provenance").table("provenance").rows.set_index("name")["value"]
     assert origin[list(nothing[:-2])].isna().all()
     assert json.dumps(as_data(benchmark), allow_nan=False)
+
+
+@pytest.mark.parametrize("name", ["baseline_metrics", "instability_summary"])
+def test_parts_whose_table_is_gone_say_so_and_the_others_are_made(report_db, tmp_path, name):
+    benchmark = answer(changed(report_db, tmp_path, f"DROP TABLE {name}"))
+    assert len(benchmark.parts) == 10 and f"the database has no table {name}." in as_text(benchmark)
+    assert len(benchmark.reading.ranking.table) == 34
+    assert benchmark.part("cost").tables and benchmark.part("effects").title == "What matters?"
+
+
+def test_without_a_champion_there_is_still_a_ranking(report_db, tmp_path):
+    benchmark = answer(changed(report_db, tmp_path, "DROP TABLE winners_curse"))
+    assert "Champion: the database has no table winners_curse." in benchmark.part("leaderboard").lines
+    assert benchmark.part("leaderboard").table("ranking").rows["rank"].notna().sum() == 34
+    assert benchmark.part("utility").lines == ["Not made: the database has no table winners_curse."]
+    assert benchmark.champion is None
+
+
+def test_a_ranking_needs_its_tables(report_db, tmp_path):
+    with pytest.raises(MissingTable, match=r"^the database has no table metric_estimates$"):
+        answer(changed(report_db, tmp_path, "DROP TABLE metric_estimates"))
+
+
+def test_only_an_absent_table_is_called_that(report_db):
+    with open_results(report_db) as results, pytest.raises(duckdb.CatalogException):
+        results.query("SELECT no_such_function(1)")

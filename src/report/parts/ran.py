@@ -8,6 +8,7 @@ from src.figures.style import records
 from src.report.document import NO_ESTIMATE, Part, Table, count, words
 from src.report.reading import Reading
 
+TITLE = "What ran, and what is missing?"
 _BY_METHOD = """
 SELECT m.stage, c.method, count(*) AS planned, count(*) FILTER (c.status = 'finished') AS finished,
        count(*) FILTER (c.status = 'failed') AS failed, count(*) FILTER (c.status = 'missing') AS missing
@@ -60,7 +61,7 @@ def answer(reading: Reading) -> Part:
     tables += [table for table in (_left_out(reading), _undefined(reading)) if len(table.rows)]
     pictures, undrawn = reading.pictures(*_FIGURES)
     lines = [_study(reading), coverage(reading), *_not_stored(reading), *undrawn]
-    return Part("ran", "What ran, and what is missing?", lines, tables, pictures)
+    return Part("ran", TITLE, lines, tables, pictures)
 
 
 _FIGURES = ("coverage",)
