@@ -125,7 +125,7 @@ def all_metrics(reading: Reading) -> Table:
         if _has(reading, median := f"{metric.name}_median") and metric.target is not None:
             columns.append(number(median, f"{metric.display_name} (median)"))
     rows = reading.ranking.table.sort_values(reading.factors)
-    return Table("all_metrics", "All metrics", OOB, columns, rows, whole=True)
+    return Table("all_metrics", "All metrics", OOB, columns, rows, in_csv=len(rows))
 
 
 def _has(reading: Reading, column: str) -> bool:
@@ -156,7 +156,7 @@ def _leaderboard(reading: Reading, title: str, beside: pd.DataFrame) -> Table:
         "resamples, no confidence interval. Rule: lowest Brier score, ties by AUROC. Confidence set: by "
         "Brier score, 95 %. Baselines stand first, without a rank."
     )
-    return Table("ranking", title, about, columns, rows, whole=True)
+    return Table("ranking", title, about, columns, rows, in_csv=len(reading.ranking.table))
 
 
 def _as_rows(reading: Reading) -> pd.DataFrame:

@@ -39,7 +39,7 @@ def answer(reading: Reading) -> Part:
         name="quality",
         title=TITLE,
         lines=[*lines, *about_ensembles(reading)],
-        tables=[Table("ranking", title, SAMPLES, columns, table, whole=True)],
+        tables=[Table("ranking", title, SAMPLES, columns, table, in_csv=len(table))],
         pictures=[chart(reading, shown, SAMPLES) for shown in reading.ranking.metrics],
         below=below,
     )
