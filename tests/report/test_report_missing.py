@@ -15,7 +15,7 @@ from src.report.benchmark import read_benchmark
 from src.report.files import as_data
 from src.report.page import as_page
 from src.report.parts.tripod import NOT_HERE
-from src.report.question import ask
+from src.report.question import BenchmarkError, ask
 from src.report.reading import Reading
 from src.report.text import as_text
 from src.results.database import MissingTable, open_results
@@ -122,3 +122,15 @@ def test_a_ranking_needs_its_tables(report_db, tmp_path):
 def test_only_an_absent_table_is_called_that(report_db):
     with open_results(report_db) as results, pytest.raises(duckdb.CatalogException):
         results.query("SELECT no_such_function(1)")
+
+
+def test_no_value_of_any_metric_is_said(report_db, tmp_path):
+    database = changed(report_db, tmp_path, "UPDATE metric_estimates SET estimate = NULL")
+    with pytest.raises(BenchmarkError, match=r"no values of auroc and of no other metric of classification$"):
+        answer(database)
+
+
+def test_no_baseline_is_shown_that_its_table_does_not_have(report_db, tmp_path):
+    benchmark = answer(changed(report_db, tmp_path, "DELETE FROM baseline_metrics"))
+    assert "Age only: no age-only baseline in this database." in benchmark.part("leaderboard").lines
+    assert "age only" not in [row[0].text for row in benchmark.part("leaderboard").table("ranking").cells]
