@@ -77,6 +77,7 @@ def about_choice(reading: Reading) -> list[str]:
         *reading.told("Winner's curse", _curse),
         *reading.told("Detectable difference", _detectable),
         *reading.told("Confidence set", _undecided),
+        *reading.told("Comparisons", Reading.about_compared),
         *_ABOUT_RANKS,
     ]
 

@@ -25,6 +25,16 @@ FACTOR_WORDS = {
     "imputation_method": "Imputation",
     "classifier": "Classifier",
 }
+_LOST = """
+SELECT count(*) AS n FROM coverage c
+WHERE status = 'finished' AND NOT EXISTS (SELECT 1 FROM essential_metrics e WHERE e.run_id = c.run_id)
+"""
+_COMPARED = """
+SELECT count(*) AS n,
+       count(*) FILTER (NOT EXISTS (SELECT 1 FROM essential_metrics e WHERE e.run_id = c.run_id)) AS gone
+FROM (SELECT run_id FROM confidence_set
+      UNION SELECT run_id FROM coverage WHERE status = 'finished' AND run_id IS NOT NULL) c
+"""
 TRUTH_MARK = "*"
 """Stands behind the rank of a combination that was given the true mask or the true signal."""
 _STAGE_OF = {column: stage for stage, column in FACTORS.items()}
@@ -123,6 +133,21 @@ class Reading:
         nothing: list[str] = []
         lines, gone = self.unless_gone(what, tell, nothing)
         return lines + gone
+
+    @cached_property
+    def lost(self) -> int:
+        """Combinations that coverage calls finished and that have no results."""
+        return int(self.query(_LOST)["n"].iloc[0])
+
+    def about_compared(self) -> list[str]:
+        """Say over how many combinations the comparisons were computed, where some are no longer here."""
+        compared = self.query(_COMPARED).iloc[0]
+        if not compared["gone"]:
+            return []
+        return [
+            "Confidence set, winner's curse, effects and shares of the scatter were computed over "
+            f"{compared['n']} combinations, of which {compared['gone']} are no longer here."
+        ]
 
     def pictures(self, *names: str) -> tuple[list[Picture], list[str]]:
         """Prepare figures of the catalogue by name; beside them why the others cannot be drawn."""

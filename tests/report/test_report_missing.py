@@ -134,3 +134,30 @@ def test_no_baseline_is_shown_that_its_table_does_not_have(report_db, tmp_path):
     benchmark = answer(changed(report_db, tmp_path, "DELETE FROM baseline_metrics"))
     assert "Age only: no age-only baseline in this database." in benchmark.part("leaderboard").lines
     assert "age only" not in [row[0].text for row in benchmark.part("leaderboard").table("ranking").cells]
+
+
+def test_runs_that_are_gone_are_counted_where_others_speak_of_them(report_db, tmp_path):
+    left = "(SELECT min(run_id) FROM coverage WHERE status = 'finished')"
+    gone = [
+        f"DELETE FROM {name} WHERE run_id IN (SELECT run_id FROM coverage) AND run_id <> {left}"
+        for name in ("essential_metrics", "runs", "metric_estimates")
+    ]
+    benchmark = answer(changed(report_db, tmp_path, *gone))
+    assert len(benchmark.reading.ranking.table) == 1
+    ran = benchmark.part("ran").lines
+    assert any(line.startswith("Coverage: 1 of 36 planned combinations have results;") for line in ran)
+    assert any(
+        line.startswith("33 combinations that coverage calls finished have no results") for line in ran
+    )
+    compared = (
+        "Confidence set, winner's curse, effects and shares of the scatter were computed over 34 "
+        "combinations, of which 33 are no longer here."
+    )
+    assert compared in benchmark.part("leaderboard").below and compared in benchmark.part("effects").lines
+    checklist = benchmark.part("tripod").table("tripod").rows.set_index("item")["answer"]
+    assert "the best of 34:" in checklist["26"] and "35 of 36 planned" in checklist["26"]
+
+
+def test_nothing_is_said_of_runs_that_are_all_here(report_db):
+    text = as_text(answer(report_db))
+    assert "no longer here" not in text and "have no results in this database" not in text

@@ -54,7 +54,7 @@ def answer(reading: Reading) -> Part:
         (_ranks(reading, metrics), "Ranks of the methods", "critical_differences", "ranks"),
     ]
     tables = [table for table, *_ in made if len(table.rows)]
-    lines = [*_ABOUT]
+    lines = [*_ABOUT, *reading.told("Comparisons", Reading.about_compared)]
     lines += [
         reading.lacking(what, name, comparison) for table, what, name, comparison in made if table.rows.empty
     ]
