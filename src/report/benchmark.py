@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from src.figures.style import read_background
@@ -26,25 +27,26 @@ from src.report.parts import (
 from src.report.question import BenchmarkError, Question
 from src.report.ranking import Query, read_ranking
 from src.report.reading import Reading
+from src.results.database import MissingTable
 
 _TITLES = {
     "classification": "Screening: combinations of outlier method, imputation and classifier",
     "imputation": "Imputation against the clean signal",
     "outlier_detection": "Outlier detection against the true mask",
 }
-_OF_A_METHOD = (ran.answer, quality.answer, cleaning.answer, provenance.answer)
-_PARTS: Mapping[str, tuple[Callable[[Reading], Part], ...]] = {
+_OF_A_METHOD = (ran, quality, cleaning, provenance)
+_PARTS: Mapping[str, tuple[ModuleType, ...]] = {
     "classification": (
-        ran.answer,
-        leaderboard.answer,
-        effects.answer,
-        calibration.answer,
-        utility.answer,
-        stability.answer,
-        cleaning.answer,
-        cost.answer,
-        provenance.answer,
-        tripod.answer,
+        ran,
+        leaderboard,
+        effects,
+        calibration,
+        utility,
+        stability,
+        cleaning,
+        cost,
+        provenance,
+        tripod,
     ),
     "imputation": _OF_A_METHOD,
     "outlier_detection": _OF_A_METHOD,
@@ -113,14 +115,33 @@ def read_benchmark(query: Query, registry: Registry, question: Question, dataset
     BenchmarkError
         If the database holds another dataset, no value of the metric, not these models, or nothing at all on
         the quality of the methods asked for.
+    MissingTable
+        If the database lacks a table of the ranking itself. A part that lacks another one says so.
     """
     background = read_background(query)
     _check_dataset(background.provenance, dataset)
     ranking = read_ranking(query, registry, question)
     reading = Reading(query, question, registry, ranking, background)
-    parts = tuple(answer(reading) for answer in _PARTS[question.stage])
-    champion, practical = best(reading) if question.stage == "classification" else (None, None)
+    parts = tuple(_answer(part, reading) for part in _PARTS[question.stage])
+    champion, practical = _best(reading) if question.stage == "classification" else (None, None)
     return Benchmark(reading, parts, champion, practical)
+
+
+def _answer(part: ModuleType, reading: Reading) -> Part:
+    """A part of the report, or in its place the sentence that a table it is made from is not there."""
+    try:
+        made: Part = part.answer(reading)
+    except MissingTable as error:
+        return Part(part.__name__.rpartition(".")[2], part.TITLE, [f"Not made: {error}."])
+    return made
+
+
+def _best(reading: Reading) -> tuple[Row | None, Row | None]:
+    """The champions; none where a table they are chosen from is not there, which the leaderboard says."""
+    try:
+        return best(reading)
+    except MissingTable:
+        return None, None
 
 
 def _check_dataset(provenance: Mapping[str, Any], dataset: str) -> None:

@@ -73,30 +73,43 @@ def value(row: Row, metric: str) -> str:
 
 def about_choice(reading: Reading) -> list[str]:
     """What it means to have been chosen among many, and what so few subjects can tell apart."""
-    asked = {"metric": reading.question.metric.name}
-    lines = [
-        "The best of many is optimistic (winner's curse): it was chosen for its estimate, luck included."
+    return [
+        *reading.told("Winner's curse", _curse),
+        *reading.told("Detectable difference", _detectable),
+        *reading.told("Confidence set", _undecided),
+        *reading.told("Comparisons", Reading.about_compared),
+        *_ABOUT_RANKS,
     ]
-    if curse := reading.first(_CURSE, asked):
-        lines = [
+
+
+def _curse(reading: Reading) -> list[str]:
+    if curse := reading.first(_CURSE, {"metric": reading.question.metric.name}):
+        return [
             f"Winner's curse: {reading.metric_name(curse['metric'])} of the best combination is optimistic "
             f"by {round(curse['optimism'], 3) + 0.0:.3f}, chosen on drawn subjects and scored on the others "
             f"({curse['value']:.3f} becomes {curse['corrected']:.3f}; mean out-of-bag predictions, all "
             "combinations, with and without ground truth)."
         ]
-    else:
-        lines.append(reading.lacking("Winner's curse as a number", "winners_curse", "winner's curse"))
-    if found := reading.first(_DETECTABLE, asked):
-        lines.append(
+    return [
+        "The best of many is optimistic (winner's curse): it was chosen for its estimate, luck included.",
+        reading.lacking("Winner's curse as a number", "winners_curse", "winner's curse"),
+    ]
+
+
+def _detectable(reading: Reading) -> list[str]:
+    if found := reading.first(_DETECTABLE, {"metric": reading.question.metric.name}):
+        return [
             f"With {found['n_cases']} cases and {found['n_controls']} controls, two combinations must differ "
             f"by {found['detectable']:.3f} in {reading.metric_name(found['metric'])} for a test to find it "
             f"with a probability of {found['power']:.0%} (two-sided, {found['alpha']:.0%})."
-        )
+        ]
+    return []
+
+
+def _undecided(reading: Reading) -> list[str]:
     if undecided := reading.first(_UNDECIDED):
-        lines.append(
+        return [
             f"{undecided['included']} of {undecided['total']} combinations cannot be told from the best by "
             "Brier score (model confidence set, 95 %)."
-        )
-    else:
-        lines.append(reading.lacking("Confidence set", "confidence_set", "confidence set"))
-    return [*lines, *_ABOUT_RANKS]
+        ]
+    return [reading.lacking("Confidence set", "confidence_set", "confidence set")]

@@ -73,6 +73,8 @@ class Table:
     rows : DataFrame
     whole : bool
         True where the text, too, shows every row.
+    in_csv : int
+        How many of its rows, the last ones, are those of benchmark_results.csv: the text shows the first.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Table:
     columns: Sequence[Column]
     rows: pd.DataFrame
     whole: bool = False
+    in_csv: int = 0
 
     @property
     def cells(self) -> list[list[Cell]]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from src.registry import Metric, Registry
 from src.report.question import BenchmarkError, Question
+from src.results.database import MissingTable
 
 Query = Callable[..., pd.DataFrame]
 
@@ -90,7 +91,8 @@ def _metrics_present(registry: Registry, table: pd.DataFrame, question: Question
     ]
     if question.metric not in present and len(table):
         names = ", ".join(metric.name for metric in present)
-        raise BenchmarkError(f"this database has no values of {question.metric.name}; it has {names}")
+        others = f"; it has {names}" if present else f" and of no other metric of {question.stage}"
+        raise BenchmarkError(f"this database has no values of {question.metric.name}{others}")
     return tuple(sorted(present, key=lambda metric: metric != question.metric))
 
 
@@ -121,9 +123,8 @@ _FIXED = [
     "reference",
     "uses_truth",
 ]
-_NO_BASELINE = """
-SELECT run_id, featurization, outlier_method, imputation_method, classifier, reason
-FROM baseline_metrics WHERE auroc IS NULL
+_BASELINES = """
+SELECT * EXCLUDE (n_iterations, n_subjects, n_cases) FROM baseline_metrics ORDER BY auroc IS NULL, run_id
 """
 _IMPUTATION = """
 SELECT q.run_id, q.outlier_method, q.imputation_method, q.mae, q.mre, q.mse, q.unit,
@@ -159,7 +160,17 @@ def _estimates(query: Query, kind: str) -> pd.DataFrame:
 
 
 def _baseline(query: Query) -> pd.DataFrame:
-    return pd.concat([_estimates(query, "baseline"), query(_NO_BASELINE)], ignore_index=True)
+    """The baselines and their headline numbers as the table has them, and beside them their other estimates.
+
+    Nothing where there is no such table: no rank hangs on it, and the part that shows baselines says so.
+    """
+    try:
+        stored = query(_BASELINES)
+    except MissingTable:
+        return pd.DataFrame({"run_id": []})
+    others = _estimates(query, "baseline")
+    columns = ["run_id", *others.columns.difference(stored.columns, sort=False)]
+    return stored.merge(others[columns], on="run_id", how="left")
 
 
 _READ: Mapping[str, Callable[[Query], pd.DataFrame]] = {

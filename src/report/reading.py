@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 from matplotlib.figure import Figure as Sheet
@@ -17,6 +17,7 @@ from src.registry import Registry
 from src.report.document import Column, Picture, Row
 from src.report.question import Question
 from src.report.ranking import Query, Ranking
+from src.results.database import MissingTable
 
 FACTOR_WORDS = {
     "featurization": "Features",
@@ -24,9 +25,21 @@ FACTOR_WORDS = {
     "imputation_method": "Imputation",
     "classifier": "Classifier",
 }
+_LOST = """
+SELECT count(*) AS n FROM coverage c
+WHERE status = 'finished' AND NOT EXISTS (SELECT 1 FROM essential_metrics e WHERE e.run_id = c.run_id)
+"""
+_COMPARED = """
+SELECT count(*) AS n,
+       count(*) FILTER (NOT EXISTS (SELECT 1 FROM essential_metrics e WHERE e.run_id = c.run_id)) AS gone
+FROM (SELECT run_id FROM confidence_set
+      UNION SELECT run_id FROM coverage WHERE status = 'finished' AND run_id IS NOT NULL) c
+"""
 TRUTH_MARK = "*"
 """Stands behind the rank of a combination that was given the true mask or the true signal."""
 _STAGE_OF = {column: stage for stage, column in FACTORS.items()}
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -108,12 +121,44 @@ class Reading:
             return f"{what}: nothing to show, table {table} has no rows for it."
         return f"{what}: refused: {_cut('; '.join(reasons))}"
 
+    def unless_gone(self, what: str, make: Callable[[Reading], T], otherwise: T) -> tuple[T, list[str]]:
+        """Make a piece of a part; `otherwise` and a sentence where a table that it needs is not there."""
+        try:
+            return make(self), []
+        except MissingTable as error:
+            return otherwise, [f"{what}: {error}."]
+
+    def told(self, what: str, tell: Callable[[Reading], list[str]]) -> list[str]:
+        """Sentences, or the one that a table they need is not there."""
+        nothing: list[str] = []
+        lines, gone = self.unless_gone(what, tell, nothing)
+        return lines + gone
+
+    @cached_property
+    def lost(self) -> int:
+        """Combinations that coverage calls finished and that have no results."""
+        return int(self.query(_LOST)["n"].iloc[0])
+
+    def about_compared(self) -> list[str]:
+        """Say over how many combinations the comparisons were computed, where some are no longer here."""
+        compared = self.query(_COMPARED).iloc[0]
+        if not compared["gone"]:
+            return []
+        return [
+            "Confidence set, winner's curse, effects and shares of the scatter were computed over "
+            f"{compared['n']} combinations, of which {compared['gone']} are no longer here."
+        ]
+
     def pictures(self, *names: str) -> tuple[list[Picture], list[str]]:
         """Prepare figures of the catalogue by name; beside them why the others cannot be drawn."""
         pictures, lines = [], []
         for figure in (self._figures[name] for name in names):
-            tables = {name: self.query(sql) for name, sql in figure.queries.items()}
-            if reason := self._undrawable(figure, tables):
+            try:
+                tables = {name: self.query(sql) for name, sql in figure.queries.items()}
+                reason = self._undrawable(figure, tables)
+            except MissingTable as error:
+                reason = str(error)
+            if reason:
                 lines.append(f'Figure "{figure.title}" is not drawn: {reason}.')
                 continue
             draw = partial(_draw, figure, tables, self.background)

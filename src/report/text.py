@@ -10,6 +10,8 @@ from src.report.document import Part, Table
 
 _ROWS = 12
 """Rows of a table that the text shows, unless it is shown whole."""
+_RANKED = 25
+"""Combinations of the ranking that the text shows."""
 _LETTERS = 100
 """Letters of a cell that the text shows."""
 
@@ -40,9 +42,13 @@ def _part(number: int, part: Part) -> Iterable[str]:
 def _table(table: Table) -> list[str]:
     brief = [column for column in table.columns if column.brief]
     cells = [[_short(column.show(row)) for column in brief] for row in records(table.rows)]
-    shown = cells if table.whole else cells[:_ROWS]
+    shown = cells if table.whole else cells[: len(cells) - table.in_csv + _RANKED if table.in_csv else _ROWS]
     lines = [table.title, table.estimator, *_align([column.head for column in brief], shown)]
-    if len(shown) < len(cells):
+    if len(shown) == len(cells):
+        return lines
+    if table.in_csv:
+        lines.append(f"first {_RANKED} of {table.in_csv}; all in benchmark_results.csv")
+    else:
         lines.append(f"{len(shown)} of {len(cells)} rows; all are in benchmark_results.json and on the page.")
     return lines
 

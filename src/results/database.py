@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,10 @@ class ResultsError(RuntimeError):
     """The results database cannot be read; the message says what to do."""
 
 
+class MissingTable(ResultsError):
+    """A query names a table or view that the results database does not have; the message names it."""
+
+
 class ResultsDatabase:
     """An open results database. Made by `open_results`."""
 
@@ -53,11 +58,17 @@ class ResultsDatabase:
 
         Raises
         ------
+        MissingTable
+            If a table or view that the query needs, itself or through a view, is not there.
         ResultsError
-            If the file is damaged. What is wrong with the SQL is DuckDB's to say.
+            If the file is damaged. What else is wrong with the SQL is DuckDB's to say.
         """
         try:
             return self._connection.execute(sql, params).fetch_df()
+        except duckdb.CatalogException as error:
+            if found := _NO_TABLE.search(str(error)):
+                raise MissingTable(f"the database has no table {found[1]}") from error
+            raise
         except _DAMAGE as error:
             reason = str(error).partition("\n")[0]
             raise ResultsError(f"{self._file} is damaged ({reason}). {_build(self._file)}") from error
@@ -89,6 +100,7 @@ def open_results(path: str | Path | None = None) -> Iterator[ResultsDatabase]:
         yield database
 
 
+_NO_TABLE = re.compile(r"Table with name (.+) does not exist")
 _DAMAGE = (duckdb.IOException, duckdb.SerializationException, duckdb.InternalException, duckdb.FatalException)
 
 

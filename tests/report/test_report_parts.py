@@ -246,3 +246,22 @@ def test_checklist_claims_only_what_the_database_holds(report_db, tmp_path, full
 
 def test_hostile_names_are_shown_as_they_are(full):
     assert HOSTILE in as_text(full)
+
+
+def test_the_text_shows_the_first_of_a_long_ranking(report_db, full):
+    text = as_text(full)
+    assert text.count("first 25 of 34; all in benchmark_results.csv") == 2
+    ranks = re.findall(r"^(\d+)\*? +.*\[", text.split("All metrics")[0], re.MULTILINE)
+    assert [int(rank) for rank in ranks] == sorted(
+        select(report_db, "SELECT rank() OVER (ORDER BY auroc DESC) AS r FROM essential_metrics")["r"]
+    )[:25]
+    few = as_text(answer(report_db, models=["XGBoost"]))
+    assert "benchmark_results.csv" not in few
+
+
+def test_the_checklist_writes_numbers_as_the_tables_do(full):
+    answers = full.part("tripod").table("tripod").rows.set_index("item")["answer"]
+    for item in ("10", "23a", "26"):
+        numbers = re.findall(r"\d\.\d+", answers[item])
+        assert numbers and all(len(number.partition(".")[2]) == 3 for number in numbers), item
+    assert re.search(r"AUROC \d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\]", answers["23a"])

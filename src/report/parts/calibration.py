@@ -5,6 +5,7 @@ from __future__ import annotations
 from src.report.document import OOB, POOLED, Part, Table, estimate, number
 from src.report.reading import Reading
 
+TITLE = "Are the probabilities right?"
 _CALIBRATION = (
     "SELECT * FROM v_calibration WHERE kind = 'combination' AND estimator = $estimator ORDER BY run_id"
 )
@@ -36,8 +37,7 @@ def answer(reading: Reading) -> Part:
     lines = [*_ABOUT, *narrow_slope(reading)]
     lines += [reading.lacking(what, source) for table, what, source in made if table.rows.empty]
     pictures, undrawn = reading.pictures(*_FIGURES)
-    title = "Are the probabilities right?"
-    return Part("calibration", title, [*lines, *undrawn], tables, pictures)
+    return Part("calibration", TITLE, [*lines, *undrawn], tables, pictures)
 
 
 def narrow_slope(reading: Reading) -> list[str]:

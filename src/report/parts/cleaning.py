@@ -8,6 +8,7 @@ from src.report.ensembles import about_ensembles
 from src.report.parts.quality import SAMPLES
 from src.report.reading import Reading
 
+TITLE = "How good is the cleaning?"
 _DETECTORS = """
 SELECT c.*, q."precision", q.recall, q.fpr, q.evaluated_on, q.fit_on
 FROM v_detector_checks c
@@ -54,7 +55,7 @@ def answer(reading: Reading) -> Part:
         lines += about_ensembles(reading)
     pictures, undrawn = reading.pictures(*(_FIGURES if stage == "classification" else ()))
     tables = [table for table in made if len(table.rows)]
-    return Part("cleaning", "How good is the cleaning?", [*lines, *undrawn], tables, pictures)
+    return Part("cleaning", TITLE, [*lines, *undrawn], tables, pictures)
 
 
 def _detectors(reading: Reading) -> list[Table]:

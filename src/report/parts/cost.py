@@ -8,6 +8,7 @@ from src.report.charts import draw_cost
 from src.report.document import Column, Part, Picture, Table, count, number, words
 from src.report.reading import Reading
 
+TITLE = "What does it cost in time?"
 _COST = """
 SELECT r.run_id, r.featurization, r.outlier_method, r.imputation_method, r.classifier,
        o.duration_s AS outlier_s, i.duration_s AS imputation_s, r.fit_seconds, r.duration_s, e.brier, e.auroc
@@ -48,7 +49,7 @@ def answer(reading: Reading) -> Part:
     lines = list(_ABOUT)
     if combinations.rows.empty:
         lines.append(reading.lacking("Times of the combinations", "runs (fit_seconds, duration_s)"))
-    return Part("cost", "What does it cost in time?", lines, tables, _picture(reading, combinations))
+    return Part("cost", TITLE, lines, tables, _picture(reading, combinations))
 
 
 def _picture(reading: Reading, table: Table) -> list[Picture]:

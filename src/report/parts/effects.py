@@ -9,6 +9,7 @@ import pandas as pd
 from src.report.document import Column, Part, Row, Table, count, estimate, number, p_value, percent, words
 from src.report.reading import FACTOR_WORDS, Reading
 
+TITLE = "What matters?"
 _EFFECTS = """
 SELECT metric, featurization, factor, replace(factor, '_method', '') AS stage, method, effect, lo, hi, p,
        p_holm, p_bh, n_cells, reason
@@ -53,14 +54,14 @@ def answer(reading: Reading) -> Part:
         (_ranks(reading, metrics), "Ranks of the methods", "critical_differences", "ranks"),
     ]
     tables = [table for table, *_ in made if len(table.rows)]
-    lines = [*_ABOUT]
+    lines = [*_ABOUT, *reading.told("Comparisons", Reading.about_compared)]
     lines += [
         reading.lacking(what, name, comparison) for table, what, name, comparison in made if table.rows.empty
     ]
     refused = _refused(reading)
     tables += [refused] if len(refused.rows) else []
     pictures, undrawn = reading.pictures(*_FIGURES)
-    return Part("effects", "What matters?", [*lines, *undrawn], tables, pictures)
+    return Part("effects", TITLE, [*lines, *undrawn], tables, pictures)
 
 
 def _effects(reading: Reading, metrics: Sequence[str]) -> Table:

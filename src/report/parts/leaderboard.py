@@ -27,6 +27,7 @@ from src.report.parts.calibration import MEDIANS, narrow_slope
 from src.report.ranking import direction
 from src.report.reading import TRUTH_MARK, Reading
 
+TITLE = "Which combination is best?"
 # What stands beside the metrics of a combination: its place by the rule, whether it is in the confidence set,
 # and the difference from the champion.
 _BESIDE = """
@@ -69,14 +70,17 @@ def answer(reading: Reading) -> Part:
     title = f"Ranking by {reading.question.metric.display_name} ({direction(reading.question.metric)})"
     if not reading.ranking.metrics:
         nothing = reading.lacking("Ranking", "metric_estimates (estimator oob, of a run in runs)")
-        return Part("leaderboard", "Which combination is best?", [nothing, *_age_only(reading)])
-    against, missing = _against_champion(reading)
-    tables = [_leaderboard(reading, title), *_baselines(reading), *against, all_metrics(reading)]
+        return Part("leaderboard", TITLE, [nothing, *reading.told("Age only", _age_only)])
+    none: tuple[list[Table], list[str]] = ([], [])
+    (against, missing), no_pairs = reading.unless_gone("Against the champion", _against_champion, none)
+    baselines, no_baselines = reading.unless_gone("Baselines", _baselines, none[0])
+    beside, no_place = reading.unless_gone("Place by the rule", _beside, reading.ranking.table[["run_id"]])
+    tables = [_leaderboard(reading, title, beside), *baselines, *against, all_metrics(reading)]
     pictures, undrawn = reading.pictures(*_FIGURES)
     return Part(
         name="leaderboard",
-        title="Which combination is best?",
-        lines=[*notes(reading), *missing, *undrawn],
+        title=TITLE,
+        lines=[*notes(reading), *missing, *no_pairs, *no_baselines, *no_place, *undrawn],
         tables=tables,
         pictures=[chart(reading, reading.question.metric, OOB), *pictures],
         below=cautions(reading),
@@ -86,13 +90,13 @@ def answer(reading: Reading) -> Part:
 def notes(reading: Reading) -> list[str]:
     """Everything a reader must know before believing the ranking, most important first."""
     table = reading.ranking.table
-    lines = [*about_champion(reading), _ABOUT_INTERVALS, *narrow_slope(reading), *_age_only(reading)]
+    champion = reading.told("Champion", about_champion)
+    lines = [*champion, _ABOUT_INTERVALS, *narrow_slope(reading), *reading.told("Age only", _age_only)]
     if unusable := int(table["n_unusable"].fillna(0).max()):
         lines.append(
             f"Up to {unusable} recordings had no observed sample and got the mean curve (column n_unusable)."
         )
-    lines += [_identical(reading, row) for row in records(reading.query(IDENTICAL))]
-    return lines
+    return lines + reading.told("Identical predictions", _identical)
 
 
 IDENTICAL = """
@@ -121,7 +125,7 @@ def all_metrics(reading: Reading) -> Table:
         if _has(reading, median := f"{metric.name}_median") and metric.target is not None:
             columns.append(number(median, f"{metric.display_name} (median)"))
     rows = reading.ranking.table.sort_values(reading.factors)
-    return Table("all_metrics", "All metrics", OOB, columns, rows, whole=True)
+    return Table("all_metrics", "All metrics", OOB, columns, rows, in_csv=len(rows))
 
 
 def _has(reading: Reading, column: str) -> bool:
@@ -129,8 +133,11 @@ def _has(reading: Reading, column: str) -> bool:
     return column in table and bool(table[column].notna().any())
 
 
-def _leaderboard(reading: Reading, title: str) -> Table:
-    beside = reading.query(_BESIDE)
+def _beside(reading: Reading) -> pd.DataFrame:
+    return reading.query(_BESIDE)
+
+
+def _leaderboard(reading: Reading, title: str, beside: pd.DataFrame) -> Table:
     rows = reading.ranking.table.merge(beside, on="run_id", how="left")
     rows = pd.concat([_as_rows(reading), rows], ignore_index=True)
     columns = [
@@ -149,7 +156,7 @@ def _leaderboard(reading: Reading, title: str) -> Table:
         "resamples, no confidence interval. Rule: lowest Brier score, ties by AUROC. Confidence set: by "
         "Brier score, 95 %. Baselines stand first, without a rank."
     )
-    return Table("ranking", title, about, columns, rows, whole=True)
+    return Table("ranking", title, about, columns, rows, in_csv=len(reading.ranking.table))
 
 
 def _as_rows(reading: Reading) -> pd.DataFrame:
@@ -265,7 +272,11 @@ def _features(reading: Reading, row: Row) -> str:
     return reading.background.label("features", row["featurization"])
 
 
-def _identical(reading: Reading, row: Row) -> str:
+def _identical(reading: Reading) -> list[str]:
+    return [_warning(reading, row) for row in records(reading.query(IDENTICAL))]
+
+
+def _warning(reading: Reading, row: Row) -> str:
     pair = [
         reading.background.combination({column: row[f"{side}_{column}"] for column in FACTORS.values()})
         for side in ("a", "b")

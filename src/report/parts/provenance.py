@@ -11,6 +11,7 @@ import pandas as pd
 from src.report.document import NO_ESTIMATE, Column, Part, Row, Table, count, words
 from src.report.reading import Reading
 
+TITLE = "Where do the numbers come from?"
 _COMMENTS = """
 SELECT column_name AS name, comment FROM duckdb_columns() WHERE table_name = 'provenance'
 ORDER BY column_index
@@ -43,7 +44,7 @@ def answer(reading: Reading) -> Part:
     lines = [_SOURCES[source]] if (source := str(origin["source"])) in _SOURCES else []
     lines += [_NOT_STORED] if "profile" not in origin else []
     lines += [f"None: {'; '.join(nothing)}."] if nothing else []
-    return Part("provenance", "Where do the numbers come from?", lines, [t for t in tables if len(t.rows)])
+    return Part("provenance", TITLE, lines, [t for t in tables if len(t.rows)])
 
 
 def _origin(reading: Reading) -> Table:

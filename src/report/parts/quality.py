@@ -10,6 +10,7 @@ from src.report.ensembles import about_ensembles
 from src.report.ranking import direction
 from src.report.reading import TRUTH_MARK, Reading
 
+TITLE = "Which method is best?"
 SAMPLES = "Counted in samples, pooled over recordings, against the truth; no intervals."
 _ACROSS = (
     "Each detector leaves other samples to impute, so compare imputation methods after one detector; "
@@ -36,9 +37,9 @@ def answer(reading: Reading) -> Part:
         below.append(f"Rank with {TRUTH_MARK}: uses the ground truth; cannot be had in practice.")
     return Part(
         name="quality",
-        title="Which method is best?",
+        title=TITLE,
         lines=[*lines, *about_ensembles(reading)],
-        tables=[Table("ranking", title, SAMPLES, columns, table, whole=True)],
+        tables=[Table("ranking", title, SAMPLES, columns, table, in_csv=len(table))],
         pictures=[chart(reading, shown, SAMPLES) for shown in reading.ranking.metrics],
         below=below,
     )

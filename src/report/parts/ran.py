@@ -8,6 +8,7 @@ from src.figures.style import records
 from src.report.document import NO_ESTIMATE, Part, Table, count, words
 from src.report.reading import Reading
 
+TITLE = "What ran, and what is missing?"
 _BY_METHOD = """
 SELECT m.stage, c.method, count(*) AS planned, count(*) FILTER (c.status = 'finished') AS finished,
        count(*) FILTER (c.status = 'failed') AS failed, count(*) FILTER (c.status = 'missing') AS missing
@@ -59,27 +60,32 @@ def answer(reading: Reading) -> Part:
         tables.append(Table("missing_cells", title, NO_ESTIMATE, columns, cells))
     tables += [table for table in (_left_out(reading), _undefined(reading)) if len(table.rows)]
     pictures, undrawn = reading.pictures(*_FIGURES)
-    lines = [_study(reading), coverage(reading), *_not_stored(reading), *undrawn]
-    return Part("ran", "What ran, and what is missing?", lines, tables, pictures)
+    covered = reading.told("Coverage", coverage)
+    lines = [_study(reading), *covered, *_not_stored(reading), *undrawn]
+    return Part("ran", TITLE, lines, tables, pictures)
 
 
 _FIGURES = ("coverage",)
 
 
-def coverage(reading: Reading) -> str:
-    """One line on how much of the plan has results."""
+def coverage(reading: Reading) -> list[str]:
+    """How much of the plan has results."""
     background = reading.background
     planned, missing = len(background.coverage), background.missing
     if not planned:
-        return "Coverage: unknown, the database holds no plan (table coverage is empty)."
-    line = f"Coverage: {planned - len(missing)} of {planned} planned combinations have results"
+        return ["Coverage: unknown, the database holds no plan (table coverage is empty)."]
+    line = f"Coverage: {planned - len(missing) - reading.lost} of {planned} planned combinations have results"
     if bool(background.coverage["inferred"].all()):
         line += " (plan inferred from the methods seen)"
+    lost = [
+        f"{reading.lost} combinations that coverage calls finished have no results in this database "
+        "(table essential_metrics)."
+    ] * bool(reading.lost)
     if missing.empty:
-        return f"{line}."
+        return [f"{line}.", *lost]
     cells = [f"{background.combination(row)} ({row['status']})" for row in records(missing.head(_NAMED))]
     more = [f"and {len(missing) - _NAMED} more"] if len(missing) > _NAMED else []
-    return f"{line}; missing: {'; '.join(cells + more)}."
+    return [f"{line}; missing: {'; '.join(cells + more)}.", *lost]
 
 
 def _study(reading: Reading) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from src.report.document import APPARENT, Part, Table, number, percent, spread
 from src.report.reading import Reading
 
+TITLE = "How stable is it?"
 _INSTABILITY = (
     "SELECT * FROM v_instability WHERE kind = 'combination' AND mape_mean IS NOT NULL ORDER BY run_id"
 )
@@ -28,7 +29,7 @@ def answer(reading: Reading) -> Part:
         lines.append(reading.lacking("Instability", "instability_summary"))
     pictures, undrawn = reading.pictures(*_FIGURES)
     tables = [one for one in (table, widths) if len(one.rows)]
-    return Part("stability", "How stable is it?", [*lines, *undrawn], tables, pictures)
+    return Part("stability", TITLE, [*lines, *undrawn], tables, pictures)
 
 
 def _instability(reading: Reading) -> Table:

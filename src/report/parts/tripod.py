@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 from src.report.document import Part, Table, words
 from src.report.reading import Reading
 
+TITLE = "What would a publication have to report?"
 CHECKLIST = Path(__file__).resolve().parents[1] / "tripod_ai.yaml"
 NOT_HERE = "not from the database: the authors"
 _ABOUT = (
@@ -31,7 +33,7 @@ def answer(reading: Reading) -> Part:
         words("answer", "From the database"),
         words("authors", "From the authors"),
     ]
-    answered = int((rows["answer"] != NOT_HERE).sum())
+    answered = int(rows["answered"].sum())
     line = f"{answered} of {len(rows)} items and sub-items have an answer, or part of one, from the database."
     table = Table(
         "tripod",
@@ -41,7 +43,7 @@ def answer(reading: Reading) -> Part:
         rows,
         whole=True,
     )
-    return Part("tripod", "What would a publication have to report?", [*_ABOUT, line], [table])
+    return Part("tripod", TITLE, [*_ABOUT, line], [table])
 
 
 def read_checklist() -> list[dict[str, Any]]:
@@ -50,11 +52,17 @@ def read_checklist() -> list[dict[str, Any]]:
 
 
 def _fill(reading: Reading, item: dict[str, Any]) -> dict[str, Any]:
-    said = reading.query(item["sql"]).iloc[:, 0].dropna() if "sql" in item else ()
+    nothing: list[str] = []
+    said, gone = reading.unless_gone("Not answered", partial(_from_database, item), nothing)
     return {
         "item": item["item"],
         "section": item["section"],
         "asks": item["asks"],
-        "answer": "; ".join(map(str, said)) or NOT_HERE,
+        "answer": "; ".join(said + gone) or NOT_HERE,
         "authors": item.get("authors"),
+        "answered": bool(said),
     }
+
+
+def _from_database(item: dict[str, Any], reading: Reading) -> list[str]:
+    return [str(one) for one in reading.query(item["sql"]).iloc[:, 0].dropna()] if "sql" in item else []

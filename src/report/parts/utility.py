@@ -7,6 +7,7 @@ import pandas as pd
 from src.report.document import OOB, Column, Part, Table, count, estimate, number, percent, words
 from src.report.reading import Reading
 
+TITLE = "Is anybody better off?"
 _THRESHOLDS = ("0.05", "0.10", "0.15", "0.20")
 
 
@@ -62,7 +63,7 @@ def answer(reading: Reading) -> Part:
         lines.append(reading.lacking("Net benefit", "decision_curves"))
     pictures, undrawn = reading.pictures(*_FIGURES)
     filled = [table for table in tables if len(table.rows)]
-    return Part("utility", "Is anybody better off?", [*lines, *undrawn], filled, pictures)
+    return Part("utility", TITLE, [*lines, *undrawn], filled, pictures)
 
 
 def _summary(reading: Reading) -> Table:
