@@ -33,7 +33,7 @@ from src.figures.style import (
     save_picture,
     write_text,
 )
-from src.results.database import ResultsDatabase, ResultsError, open_results
+from src.results.database import MissingTable, ResultsDatabase, ResultsError, open_results
 
 FORMATS = ("png", "pdf", "svg")
 _WORTH_A_PROCESS = 4
@@ -154,11 +154,8 @@ def _drawn(
 ) -> Outcome:
     (figure,) = choose(find_figures(), [name])
     with open_results(database) as results:
-        reason = what_lacks(figure, results)
-        tables = {} if reason else read(figure, results)
-        if not reason and next(iter(tables.values())).empty:
-            reason = _refusal(figure, results) or figure.when_empty
         background = read_background(results.query)
+        reason, tables = _answers(figure, results)
     before = _listed_files(out / f"{name}.json")
     files = () if reason else _draw_one(figure, tables, background, out, formats)
     words = {
@@ -174,6 +171,18 @@ def _drawn(
     for old in set(before) - set(files):
         (out / old).unlink(missing_ok=True)
     return Outcome(name, () if reason else (*files, f"{name}.json"), reason)
+
+
+def _answers(figure: Figure, results: ResultsDatabase) -> tuple[str, Tables]:
+    """Why there is nothing to draw, or the answers of the figure's queries."""
+    try:
+        if reason := what_lacks(figure, results):
+            return reason, {}
+        tables = read(figure, results)
+    except MissingTable as error:  # of a view that is there
+        return str(error), {}
+    empty = next(iter(tables.values())).empty
+    return (_refusal(figure, results) or figure.when_empty if empty else ""), tables
 
 
 def _listed_files(description: Path) -> list[str]:

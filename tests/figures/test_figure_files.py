@@ -141,6 +141,15 @@ def test_two_processes_draw_what_one_draws(gaps_db, tmp_path):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
 
 
+def test_a_table_under_a_view_may_be_gone(gaps_db, tmp_path):
+    database = shutil.copy(gaps_db, tmp_path / "x.db")
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("DROP TABLE winners_curse")
+    one, other = draw_all(Path(database), tmp_path / "out", ["roc", "coverage"], ["png"])
+    assert "winners_curse" in one.reason and not one.failed
+    assert other.reason == ""
+
+
 def test_an_error_costs_one_figure_and_is_shown(gaps_db, tmp_path, monkeypatch, capfd):
     draw_all(gaps_db, tmp_path, ["roc"], ["png"])
     monkeypatch.setattr("src.figures.roc.grid", lambda *_, **__: 1 / 0)
