@@ -102,11 +102,10 @@ def _panel(axes: Axes, rows: pd.DataFrame, metric: str, colours: list[str]) -> N
     look: dict[str, Any] = {"marker": "D", "facecolors": "none", "edgecolors": INK, "linewidths": 0.7}
     axes.scatter(on_truth[metric], on_truth["row_number"] + 0.24, s=14, gid="on truth", **look)
     known = chosen[metric].notna()
-    refit, sampling = (
-        [chosen[f"{metric}{kind}_{end}"].where(known) for end in ("lo", "hi")] for kind in ("_refit", "")
-    )
-    axes.hlines(y, *refit, colors=INK, linewidth=0.6, zorder=2.5, gid="refit")
-    axes.hlines(y, *sampling, colors=colours, linewidth=3.2, gid="sampling")
+    refit = [chosen[f"{metric}_refit_{end}"].where(known) for end in ("lo", "hi")]
+    axes.hlines(y, refit[0], refit[1], colors=INK, linewidth=0.6, zorder=2.5, gid="refit")
+    sampling = [chosen[f"{metric}_{end}"].where(known) for end in ("lo", "hi")]
+    axes.hlines(y, sampling[0], sampling[1], colors=colours, linewidth=3.2, gid="sampling")
     axes.scatter(chosen[metric], y, s=16, c=colours, edgecolors=INK, linewidths=0.7, zorder=3, gid="chosen")
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
