@@ -128,9 +128,9 @@ CALIBRATION = Figure(
         "probability. Solid, circles, slope, calibration in the large and histogram: each subject's mean "
         "prediction over the resamples that left it out (oob_pooled), which speaks of a bagged model. "
         "Band: pointwise 95 % sampling band of the solid curve, for the predictions as they are; that other "
-        "patients also give other models, and the bias of smoothing, are not in it; it ends at 0 and 1, which "
-        "the curve can leave. Dashed: the model trained and judged on everybody (apparent). Dotted: perfect "
-        f"calibration. {RULE}"
+        "patients also give other models, and the bias of smoothing, are not in it; it ends at 0 and 1, "
+        "which the curve can leave. Dashed: the model trained and judged on everybody (apparent). "
+        f"Dotted: perfect calibration. {RULE}"
     ),
     queries={
         "curves": _CURVES,

@@ -23,6 +23,7 @@ from src.figures.style import (
     readable_on,
     records,
     strip_axes,
+    upright,
 )
 
 _DETECTORS = """
@@ -124,7 +125,7 @@ def _legend(detectors: pd.DataFrame) -> list[Line2D]:
         for kinds in (_SHARES, _ALARMS)
         for filled, (_, label, marker) in zip((True, False, False), kinds, strict=False)
     ]
-    handles.append(Line2D([], [], color=GREY, linewidth=1.4, label="F1 of chance"))
+    handles.append(upright("F1 of chance"))
     if (detectors["evaluated_on"] == "fitted").any():
         handles.append(Line2D([], [], linewidth=0, label="† judged on recordings it was fitted on"))
     return handles

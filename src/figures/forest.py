@@ -102,10 +102,9 @@ def _panel(axes: Axes, rows: pd.DataFrame, metric: str, colours: list[str]) -> N
     look: dict[str, Any] = {"marker": "D", "facecolors": "none", "edgecolors": INK, "linewidths": 0.7}
     axes.scatter(on_truth[metric], on_truth["row_number"] + 0.24, s=14, gid="on truth", **look)
     known = chosen[metric].notna()
-    interval = chosen.where(known)
-    refit = interval[f"{metric}_refit_lo"], interval[f"{metric}_refit_hi"]
+    refit = [chosen[f"{metric}_refit_{end}"].where(known) for end in ("lo", "hi")]
     axes.hlines(y, refit[0], refit[1], colors=INK, linewidth=0.6, zorder=2.5, gid="refit")
-    sampling = interval[f"{metric}_lo"], interval[f"{metric}_hi"]
+    sampling = [chosen[f"{metric}_{end}"].where(known) for end in ("lo", "hi")]
     axes.hlines(y, sampling[0], sampling[1], colors=colours, linewidth=3.2, gid="sampling")
     axes.scatter(chosen[metric], y, s=16, c=colours, edgecolors=INK, linewidths=0.7, zorder=3, gid="chosen")
     axes.spines["left"].set_visible(False)

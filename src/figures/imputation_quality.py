@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from src.figures.figure import Figure, Tables
-from src.figures.style import GREY, INK, Background, legend_below, new_sheet, records
+from src.figures.style import GREY, INK, Background, legend_below, new_sheet, records, upright
 
 _PAIRS = """
 SELECT c.outlier_method, c.imputation_method, c.gap, c.mae, c.mae_linear, c.n_samples, q.evaluated_on
@@ -95,7 +95,7 @@ def _legend(means: pd.DataFrame) -> list[Line2D]:
     handles = [
         Line2D([], [], marker="o", markersize=2.2, label="after one detector", **look),
         Line2D([], [], marker="o", markersize=4.5, label="mean over detectors", **look),
-        Line2D([], [], color=GREY, linewidth=1.4, label="linear, in the same gaps (mean)"),
+        upright("linear, in the same gaps (mean)"),
         Line2D([], [], linewidth=0, label="n/m: better than linear after n of m detectors"),
     ]
     if not means["complete"].all():

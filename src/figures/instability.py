@@ -156,6 +156,7 @@ def _classes(stack: Sequence[Axes], part: Part) -> None:
         words = f"at {threshold:.2f}: mean {numbers[column]:.3f}" if numbers else _ABSENT
         _say(axes, words, 0.97, 0.97, "right top")
         axes.set(xlim=(-0.03, 1.03), ylim=(-0.05, 1.3), yticks=(0, 0.5, 1))
+        axes.spines["left"].set_bounds(-0.05, 1)  # above it there is room for the words only
 
 
 def _decision(axes: Axes, part: Part) -> None:

@@ -23,6 +23,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Sheet
+from matplotlib.lines import Line2D
 
 from src.registry import FACTORS
 
@@ -259,6 +260,12 @@ def legend_below(sheet: Sheet, handles: Sequence[Artist], columns: int) -> None:
             return
         legend.remove()
         columns, letters = (columns - 1, letters) if columns > 1 else (1, letters - 2)
+
+
+def upright(label: str) -> Line2D:
+    """Return the legend's entry for a short grey line drawn upright."""
+    look: dict[str, Any] = {"marker": "|", "markersize": 7, "markeredgewidth": 1.4}
+    return Line2D([], [], color=GREY, linewidth=0, label=label, **look)
 
 
 def strip_axes(axes: Axes) -> None:

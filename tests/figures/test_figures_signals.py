@@ -404,3 +404,13 @@ def test_without_a_light_of_known_time_there_is_no_stimulus(changed):
     with open_results(database) as results:
         tables = read(FIGURES["stimulus"], results)
     assert next(iter(tables.values())).empty
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("detection_quality", "F1 of chance"), ("imputation_quality", "linear, in the same gaps (mean)")],
+)
+def test_upright_lines_are_upright_in_the_legend(name, words, whole_db):
+    sheet, _, _ = drawn(name, whole_db)
+    markers = {handle.get_label(): handle.get_marker() for handle in sheet.legends[0].legend_handles}
+    assert markers[words] == "|"

@@ -178,6 +178,7 @@ def test_classes_flip_at_both_thresholds(gaps_db, ask):
             np.testing.assert_allclose(found[np.lexsort(found.T)], expected[np.lexsort(expected.T)])
             threshold = (0.10, 0.50)[part]
             assert {line.get_xdata()[0] for line in axes.lines} == {threshold}
+            assert axes.spines["left"].get_bounds() == (-0.05, 1)
             said = f"at {threshold:.2f}: mean {expected[:, 1].mean():.3f}"
             assert [text.get_text() for text in axes.texts if text.get_gid() == "words"] == [said]
 
