@@ -228,7 +228,7 @@ def test_cohort_without_ages_says_so(report_db, tmp_path):
 
 def test_age_beside_the_features_is_named_with_its_cleaning(report_db, tmp_path):
     cleaned = "SET outlier_method = 'LOF', imputation_method = 'linear' WHERE featurization = 'simple-age'"
-    benchmark = answer(changed(report_db, tmp_path, f"UPDATE runs {cleaned}"))
+    benchmark = answer(changed(report_db, tmp_path, f"UPDATE baseline_metrics {cleaned}"))
     name = "Hand-crafted (simple) + age"
     assert any(
         note.startswith(f"{name} (LOF + Linear + Logistic regression): AUROC 0.")
