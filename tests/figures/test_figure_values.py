@@ -674,6 +674,20 @@ def test_a_better_cell_of_a_heatmap_is_darker(metric, sign, whole_db):
     assert np.all(np.diff(lightness) < 0.02)
 
 
+def test_correlations_have_the_colour_of_their_sign(whole_db):
+    """Purple (more blue than red) above 0, orange below, the deeper the further away."""
+    axes = drawn_once("feature_correlation", whole_db)[0].axes[0]
+    written = {text.get_position(): float(text.get_text()) for text in axes.texts}
+    (squares,) = [group for group in axes.collections if group.get_gid() == "pair"]
+    tints = {}
+    for path, (red, _, blue, _) in zip(squares.get_paths(), squares.get_facecolor(), strict=True):
+        tints[tuple(path.vertices[:4].mean(axis=0))] = blue - red
+    assert tints.keys() == written.keys()
+    clear = [place for place, value in written.items() if abs(value) > 0.1]
+    assert clear
+    assert all(np.sign(tints[place]) == np.sign(written[place]) for place in clear)
+
+
 SMALL_MULTIPLES = [
     "roc", "calibration", "probability_distributions", "uncertainty", "instability_prediction",
     "instability_calibration", "instability_classification", "instability_decision", "importance",
