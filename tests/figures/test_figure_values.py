@@ -1,8 +1,7 @@
-"""What figures draw, mark by mark, against the database: asked with SQL of its own, not the figures' queries."""
+"""What figures draw, mark by mark, against the database, asked with other SQL than the figures' own."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,6 +22,10 @@ from src.results.database import open_results
 def _line(mark: Any) -> Iterator[dict[str, Any]]:
     for x, y in zip(mark.get_xdata(), mark.get_ydata(), strict=True):
         yield {"x": x, "y": y, "colour": mark.get_color()}
+
+
+def _start(mark: Any) -> Iterator[dict[str, Any]]:
+    yield next(_line(mark))
 
 
 def _points(mark: Any) -> Iterator[dict[str, Any]]:
@@ -59,6 +62,7 @@ def _words(mark: Any) -> Iterator[dict[str, Any]]:
 
 KINDS: dict[str, tuple[str, Callable[[Any], Iterator[dict[str, Any]]]]] = {
     "line": ("lines", _line),
+    "start": ("lines", _start),
     "points": ("collections", _points),
     "intervals": ("collections", _intervals),
     "band": ("collections", _band),
@@ -150,15 +154,17 @@ WHERE threshold < highest + 1e-9 AND {y} >= -prevalence / 4"""
 )
 REPORTED = f"""
 , estimates AS (
-    SELECT *, CAST(right(metric, 2) AS INTEGER) / 100 AS threshold FROM shown JOIN metric_estimates USING (run_id)
-    WHERE estimator = 'oob' AND metric IN ('net_benefit_05', 'net_benefit_10', 'net_benefit_15', 'net_benefit_20')
+    SELECT *, CAST(right(metric, 2) AS INTEGER) / 100 AS threshold
+    FROM shown JOIN metric_estimates USING (run_id)
+    WHERE estimator = 'oob' AND regexp_full_match(metric, 'net_benefit_(05|10|15|20)')
 ), worth AS (
-    SELECT run_id, round(threshold, 2) AS threshold, greatest(treat_all, 0) AS default_benefit FROM decision_curves
-    WHERE estimator = 'oob' AND population = 'study'
+    SELECT run_id, round(threshold, 2) AS threshold, greatest(treat_all, 0) AS default_benefit
+    FROM decision_curves WHERE estimator = 'oob' AND population = 'study'
 )
 SELECT 2 AS panel, worth.threshold + 0.0035 * (selection_order - ((SELECT count(*) FROM shown) + 1) / 2) AS x,
        {{values}}, {CHOSEN_COLOUR}
-FROM estimates JOIN worth ON worth.run_id = estimates.run_id AND abs(worth.threshold - estimates.threshold) < 1e-6
+FROM estimates JOIN worth
+ON worth.run_id = estimates.run_id AND abs(worth.threshold - estimates.threshold) < 1e-6
 """
 CALIBRATION = f"""
 SELECT {PANEL}, p AS x, {{y}} AS y FROM shown JOIN calibration_curves USING (run_id)
@@ -190,10 +196,12 @@ def _for_metrics(sql: str) -> str:
 # A mark's row is named by the labels at the left. Truths: how many of the two cleaning stages a person did.
 RUNS = """
 , runs_judged AS (
-    SELECT *, (outlier_method = 'pupil-gt')::INT + (imputation_method = 'pupil-gt')::INT AS truths FROM ({source})
+    SELECT *, (outlier_method = 'pupil-gt')::INT + (imputation_method = 'pupil-gt')::INT AS truths
+    FROM ({source})
 ), judged AS (
     SELECT r.*, m.colour,
-           m.display_name || CASE WHEN bool_or({fits}) OVER (PARTITION BY {column}) THEN '' ELSE ' *' END AS "row",
+           m.display_name
+               || CASE WHEN bool_or({fits}) OVER (PARTITION BY {column}) THEN '' ELSE ' *' END AS "row",
            row_number() OVER (PARTITION BY {column} ORDER BY {fits} DESC, brier, auroc DESC) = 1 AS best
     FROM runs_judged r JOIN methods m ON m.stage = '{stage}' AND m.name = r.{column}
 )
@@ -233,6 +241,17 @@ KINDS_OF_CLASSIFIER = """
     FROM essential_metrics e JOIN methods m ON m.stage = 'classifier' AND m.name = e.classifier
 )
 """
+JUDGED = """
+, judged AS (
+    SELECT 'Detection' AS panel, display_name AS "row", colour, f1 AS value, f1_random AS reference
+    FROM outlier_quality JOIN methods ON stage = 'outlier' AND name = outlier_method
+    WHERE artefact_type = 'all'
+    UNION ALL
+    SELECT 'Imputation', display_name, colour, mae, mae_linear
+    FROM imputation_quality JOIN methods ON stage = 'imputation' AND name = imputation_method
+    WHERE gap = 'all' AND outlier_method = 'pupil-gt'
+)
+"""
 INSTABILITY_CURVE = f"""
 SELECT {PANEL}, x, {{y}} AS y, {CHOSEN_COLOUR} FROM shown JOIN instability_curves USING (run_id)
 WHERE curve = '{{curve}}'
@@ -261,10 +280,12 @@ RECORDING = """
 , lost AS (
     SELECT recording_code, sum((truth_mask OR raw IS NULL)::INT) AS n FROM example_recordings GROUP BY ALL
 ), example AS (
-    SELECT min(recording_code) AS recording_code FROM lost WHERE n = (SELECT n FROM lost ORDER BY n OFFSET 1 LIMIT 1)
+    SELECT min(recording_code) AS recording_code FROM lost
+    WHERE n = (SELECT n FROM lost ORDER BY n OFFSET 1 LIMIT 1)
 ), signal AS (
     SELECT e.*, m.display_name AS panel, m.colour, i.missing, i.imputed, i.sd, missing
-           OR coalesce(lag(missing) OVER by_sample, false) OR coalesce(lead(missing) OVER by_sample, false) AS near
+           OR coalesce(lag(missing) OVER by_sample, false)
+           OR coalesce(lead(missing) OVER by_sample, false) AS near
     FROM example_imputations i JOIN example USING (recording_code)
     JOIN example_recordings e USING (recording_code, sample)
     JOIN methods m ON m.stage = 'imputation' AND m.name = i.imputation_method
@@ -285,7 +306,8 @@ CORRELATED = """
 """
 VARIANCE = """
 , shares AS (
-    SELECT CASE v.metric WHEN 'auroc' THEN 'AUROC' ELSE 'Brier' END AS panel, eta_squared, partial_eta_squared,
+    SELECT CASE v.metric WHEN 'auroc' THEN 'AUROC' ELSE 'Brier' END AS panel,
+           eta_squared, partial_eta_squared,
            upper(factor[1]) || replace(factor[2:], '_', ' ') || ', df ' || df AS "row"
     FROM variance_decomposition v WHERE v.metric IN ('auroc', 'brier') AND factor <> 'total'
 )
@@ -384,6 +406,14 @@ CHECKS = [
             ),
         )
     ),
+    *(
+        ("method_kinds", kind, gid, JUDGED + sql + " FROM judged")
+        for kind, gid, sql in (
+            ("points", "method", 'SELECT panel, value AS x, "row", colour'),
+            ("points", "reference", 'SELECT panel, reference AS x, "row"'),
+            ("intervals", "gain", 'SELECT panel, reference AS x, value AS x2, "row"'),
+        )
+    ),
     *(check for figure in FORESTS for check in _forest(figure)),
     *(
         (
@@ -431,7 +461,8 @@ CHECKS = [
         "instability_prediction",
         "words",
         "words",
-        f"""SELECT {PANEL}, printf('mean absolute difference %.3f (largest %.3f)', mape_mean, mape_max) AS words
+        f"""SELECT {PANEL}, printf('mean absolute difference %.3f (largest %.3f)', mape_mean, mape_max)
+        AS words
         FROM shown JOIN instability_summary USING (run_id)""",
     ),
     (
@@ -471,7 +502,8 @@ CHECKS = [
         "points",
         "mean",
         CLEANING
-        + """SELECT panel, avg(quality) AS x, avg(auroc) AS y, colour FROM quality GROUP BY panel, method, colour""",
+        + """SELECT panel, avg(quality) AS x, avg(auroc) AS y, colour FROM quality
+        GROUP BY panel, method, colour""",
     ),
     (
         "recording",
@@ -491,21 +523,24 @@ CHECKS = [
         "band",
         "sd",
         RECORDING
-        + "SELECT panel, time_s AS x, unnest([imputed - 1.96 * sd, imputed + 1.96 * sd]) AS y FROM signal WHERE missing",
+        + """SELECT panel, time_s AS x, unnest([imputed - 1.96 * sd, imputed + 1.96 * sd]) AS y
+        FROM signal WHERE missing""",
     ),
     (
         "recording",
         "line",
         "raw",
         RECORDING
-        + "SELECT 0 AS panel, time_s AS x, raw AS y FROM example JOIN example_recordings USING (recording_code)",
+        + """SELECT 0 AS panel, time_s AS x, raw AS y
+        FROM example JOIN example_recordings USING (recording_code)""",
     ),
     (
         "imputation_quality",
         "intervals",
         "linear",
         IMPUTERS
-        + """SELECT panel, avg(mae_linear) AS x, avg(mae_linear) AS x2, "row" FROM gaps GROUP BY panel, "row" """,
+        + """SELECT panel, avg(mae_linear) AS x, avg(mae_linear) AS x2, "row"
+        FROM gaps GROUP BY ALL""",
     ),
     (
         "imputation_quality",
@@ -528,6 +563,14 @@ CHECKS = [
         FROM feature_vif JOIN truth USING (outlier_method, imputation_method)""",
     ),
     (
+        "feature_correlation",
+        "words",
+        None,
+        CORRELATED
+        + """SELECT 0 AS panel, greatest(feature_a, feature_b) AS feature, printf('%.2f', spearman) AS words
+        FROM feature_correlations JOIN truth USING (outlier_method, imputation_method)""",
+    ),
+    (
         "variance_decomposition",
         "bars",
         "eta squared",
@@ -544,7 +587,8 @@ CHECKS = [
         "words",
         "value",
         VARIANCE
-        + """SELECT panel, "row", CASE WHEN partial_eta_squared IS NULL THEN printf('%.1f %%', 100 * eta_squared)
+        + """SELECT panel, "row", CASE WHEN partial_eta_squared IS NULL
+        THEN printf('%.1f %%', 100 * eta_squared)
         ELSE printf('%.1f %%  (partial %.1f %%)', 100 * eta_squared, 100 * partial_eta_squared) END AS words
         FROM shares""",
     ),
@@ -562,16 +606,24 @@ CHECKS = [
                 UNION ALL SELECT DISTINCT panel, 'Mean rank (1 is best)' FROM ranks""",
             ),
             (
+                "start",
+                "method",
+                "SELECT panel, mean_rank AS x, 0 AS y, colour FROM ranks",
+            ),
+            (
                 "line",
                 "difference",
-                f"SELECT DISTINCT panel, unnest([1, 1 + critical_difference]) AS x, '{CASES}' AS colour FROM ranks",
+                f"""SELECT DISTINCT panel, unnest([1, 1 + critical_difference]) AS x, '{CASES}' AS colour
+                FROM ranks""",
             ),
         )
     ),
 ]
-"""Figure, kind of mark, group of marks (gid), and SQL of what they show; its columns are what is compared: the panel
-by number or by how its title or a label begins, x and y (x2 and y2 at the other end), or instead of y the name of the
-row at the left, the colour, the words. `shown` holds the selected combinations."""
+"""Figure, kind of mark, group of marks (gid), and SQL of what they show.
+
+Its columns are compared: the panel by number or by how its title or a label begins; x and y, and x2 and y2 of
+the other end; instead of x and y the names of column and row; the colour; the words. `shown` are the chosen.
+"""
 
 
 @pytest.mark.parametrize(
@@ -594,3 +646,57 @@ def test_marks_are_where_the_numbers_are(figure, kind, gid, sql, whole_db):
 def _first_difference(drawn: list[tuple[Any, ...]], wanted: list[tuple[Any, ...]]) -> str:
     pairs = [(a, b) for a, b in zip(drawn, wanted, strict=False) if not _same([a], [b])][:2]
     return f"{len(drawn)} drawn, {len(wanted)} in the database; drawn and wanted: {pairs}"
+
+
+@pytest.mark.parametrize("figure", ["method_kinds", *FORESTS])
+def test_the_sampling_interval_is_the_thick_one(figure, whole_db):
+    widths: dict[str, set[float]] = {"sampling": set(), "refit": set()}
+    for axes in drawn_once(figure, whole_db)[0].axes:
+        for mark in axes.collections:
+            if mark.get_gid() in widths:
+                widths[mark.get_gid()] |= {float(width) for width in mark.get_linewidth()}
+    assert min(widths["sampling"]) > 2 * max(widths["refit"])
+
+
+@pytest.mark.parametrize(("metric", "sign"), [("auroc", 1), ("brier", -1)])
+def test_a_better_cell_of_a_heatmap_is_darker(metric, sign, whole_db):
+    """Cells by their place: the number written in each, and how light its colour is."""
+    found = []
+    for axes in drawn_once(f"heatmap_{metric}", whole_db)[0].axes:
+        written = {text.get_position(): float(text.get_text()) for text in axes.texts}
+        for cell in axes.patches:
+            if cell.get_gid() == "value":
+                place = (cell.get_x() + 0.5, cell.get_y() + 0.5)
+                found.append((sign * written[place], sum(cell.get_facecolor()[:3])))
+    lightness = [light for _, light in sorted(found, key=lambda one: (one[0], -one[1]))]
+    assert len(found) > 30
+    assert lightness[0] - lightness[-1] > 1
+    assert np.all(np.diff(lightness) < 0.02)
+
+
+def test_correlations_have_the_colour_of_their_sign(whole_db):
+    """Purple (more blue than red) above 0, orange below, the deeper the further away."""
+    axes = drawn_once("feature_correlation", whole_db)[0].axes[0]
+    written = {text.get_position(): float(text.get_text()) for text in axes.texts}
+    (squares,) = [group for group in axes.collections if group.get_gid() == "pair"]
+    tints = {}
+    for path, (red, _, blue, _) in zip(squares.get_paths(), squares.get_facecolor(), strict=True):
+        tints[tuple(path.vertices[:4].mean(axis=0))] = blue - red
+    assert tints.keys() == written.keys()
+    clear = [place for place, value in written.items() if abs(value) > 0.1]
+    assert clear
+    assert all(np.sign(tints[place]) == np.sign(written[place]) for place in clear)
+
+
+SMALL_MULTIPLES = [
+    "roc", "calibration", "probability_distributions", "uncertainty", "instability_prediction",
+    "instability_calibration", "instability_classification", "instability_decision", "importance",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("figure", SMALL_MULTIPLES)
+def test_panels_stand_in_the_order_of_choosing(figure, whole_db):
+    with open_results(whole_db) as results:
+        roles = results.query(CHOSEN)["role"]
+    titles = [axes.get_title("left").replace("\n", " ") for axes in drawn_once(figure, whole_db)[0].axes]
+    assert [title for title in titles if title] == list(roles)
