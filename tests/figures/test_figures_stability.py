@@ -7,10 +7,12 @@ import shutil
 import duckdb
 import numpy as np
 import pytest
+import simulated_results as simulated
 from drawing import FIGURES, drawn, marks
 from matplotlib.collections import LineCollection
 
 from src.figures.catalogue import read, what_lacks
+from src.registry import load_registry
 from src.results.database import open_results
 
 INSTABILITY = ["prediction", "calibration", "classification", "decision"]
@@ -258,11 +260,20 @@ def test_exactly_one_half_is_called_a_case_and_an_undefined_amount_has_no_mark(c
     assert marks(sheet)["right"] + marks(sheet)["wrong"] == len(rows) == (3 * 60 - 1) * len(shown(tables))
 
 
+@pytest.fixture(scope="module")
+def many_kinds(tmp_path_factory):
+    """A method of every kind, for detection and for imputation."""
+    methods = load_registry().methods.values()
+    kinds = {(method.stage, method.category): method.name for method in methods}
+    stages = ("outlier", "imputation")
+    factors = {stage: [name for (of, _), name in kinds.items() if of == stage] for stage in stages}
+    path = tmp_path_factory.mktemp("kinds") / "x.db"
+    return simulated.build(path, factors=factors | {"classifier": ["CatBoost"]})
+
+
 @pytest.mark.parametrize("name", ["uncertainty", "probability_distributions", "roc", "instability_decision"])
-def test_panels_of_the_same_kind_have_one_scale(changed, name):
-    kinds = [("OneClassSVM", "deep learning"), ("SubPCA", "foundation model")]
-    update = "UPDATE methods SET category = '{1}' WHERE name = '{0}'"
-    sheet, tables, _ = drawn(figure(name), changed(*(update.format(*kind) for kind in kinds)))
+def test_panels_of_the_same_kind_have_one_scale(many_kinds, name):
+    sheet, tables, _ = drawn(figure(name), many_kinds)
     assert len(shown(tables)) > 4
     parts = 3 if name == "uncertainty" else 1
     limits = [axes.get_ylim() for axes in sheet.axes if axes.get_visible()]
