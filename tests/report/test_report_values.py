@@ -1,4 +1,4 @@
-"""Every number of the report, cell by cell, against SQL on the tables, written without the report's queries."""
+"""Every number of the report, cell by cell, against SQL written without the report's queries."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ APART = (
     """INSERT INTO method_effects SELECT metric, 'simple', stage || '_method', name, n / 100 - 0.03, 0.005,
        n / 100 - 0.05, n / 100 + 0.04, n / 90, n / 30, n / 60, n, if(n = 3, 'no cells', NULL)
        FROM (SELECT *, row_number() OVER (ORDER BY metric, stage, name) AS n
-             FROM methods, (VALUES ('auroc'), ('brier')) m(metric) WHERE stage IN ('outlier', 'imputation'))""",
+             FROM methods, (VALUES ('auroc'), ('brier')) m(metric)
+             WHERE stage IN ('outlier', 'imputation'))""",
     """INSERT INTO critical_differences SELECT metric, featurization, factor, method, n_cells + 0.25,
        10 + n_cells, 4, 1.0, 0.5 + n_cells / 50, 2.0 + n_cells / 7, 't' FROM method_effects""",
     """INSERT INTO variance_decomposition SELECT 'brier', 'simple', f, n, n + 1, n / 10, n / 20
@@ -552,7 +553,11 @@ def test_chart_draws_estimates_and_both_intervals_as_its_legend_says(apart, repo
     assert [(x,) for x in marks["estimate"].get_offsets()[:, 0]] == [(row[0],) for row in truth]
     assert ends["sampling"] == [tuple(row[1:3]) for row in truth]
     assert ends["refit"] == [tuple(row[3:5]) for row in truth]
-    keys = {t.get_text(): h.get_linewidth() for g in sheet.legends for t, h in zip(g.texts, g.legend_handles)}
+    keys = {
+        t.get_text(): h.get_linewidth()
+        for g in sheet.legends
+        for t, h in zip(g.texts, g.legend_handles, strict=True)
+    }
     for gid, said in (("sampling", "95 % sampling"), ("refit", "refit interval")):
         width = next(width for text, width in keys.items() if text.startswith(said))
         assert width == marks[gid].get_linewidth()[0]
