@@ -184,7 +184,7 @@ ALL = {
 } | {f"Net benefit at {t}": f"net_benefit_{t[2:]}" for t in THRESHOLDS}
 MEDIANS = ("cal_intercept", "cal_slope", "cal_intercept_joint", "oe_ratio")
 
-# (stage, part, title of the table) -> (heads that name a row, with SQL; where the rows are; the other columns)
+# (stage, part, title of the table) -> (heads that name a row, with SQL; where rows are; the other columns)
 TABLES = {
     ("classification", "leaderboard", "Ranking by AUROC (higher is better)"): (
         {"Rank": f"if(kind = 'baseline', lower({FEATURES}), '')"} | CELL,
