@@ -283,15 +283,12 @@ RECORDING = """
     SELECT min(recording_code) AS recording_code FROM lost
     WHERE n = (SELECT n FROM lost ORDER BY n OFFSET 1 LIMIT 1)
 ), signal AS (
-    SELECT e.*, m.display_name AS panel, m.colour, i.missing, i.imputed, i.sd, missing
-           OR coalesce(lag(missing) OVER by_sample, false)
-           OR coalesce(lead(missing) OVER by_sample, false) AS near
+    SELECT e.*, m.display_name AS panel, m.colour, i.missing, i.imputed, i.sd
     FROM example_imputations i JOIN example USING (recording_code)
     JOIN example_recordings e USING (recording_code, sample)
     JOIN methods m ON m.stage = 'imputation' AND m.name = i.imputation_method
     WHERE outlier_method = (SELECT arg_min(outlier_method, brier) FROM essential_metrics
                             WHERE outlier_method <> 'pupil-gt')
-    WINDOW by_sample AS (PARTITION BY imputation_method ORDER BY i.sample)
 )
 """
 IMPUTERS = """
@@ -509,13 +506,13 @@ CHECKS = [
         "recording",
         "line",
         "imputed",
-        RECORDING + "SELECT panel, time_s AS x, imputed AS y, colour FROM signal WHERE near",
+        RECORDING + "SELECT panel, time_s AS x, imputed AS y, colour FROM signal WHERE missing",
     ),
     (
         "recording",
         "line",
         "observed",
-        RECORDING + "SELECT panel, time_s AS x, raw AS y FROM signal WHERE NOT missing",
+        RECORDING + "SELECT panel, time_s AS x, CASE WHEN missing THEN imputed ELSE raw END AS y FROM signal",
     ),
     ("recording", "line", "truth", RECORDING + "SELECT panel, time_s AS x, truth AS y FROM signal"),
     (
@@ -567,7 +564,8 @@ CHECKS = [
         "words",
         None,
         CORRELATED
-        + """SELECT 0 AS panel, greatest(feature_a, feature_b) AS feature, printf('%.2f', spearman) AS words
+        + """SELECT 0 AS panel, greatest(feature_a, feature_b) AS feature,
+               replace(printf('%.2f', spearman), '-', '−') AS words
         FROM feature_correlations JOIN truth USING (outlier_method, imputation_method)""",
     ),
     (
@@ -663,7 +661,7 @@ def test_a_better_cell_of_a_heatmap_is_darker(metric, sign, whole_db):
     """Cells by their place: the number written in each, and how light its colour is."""
     found = []
     for axes in drawn_once(f"heatmap_{metric}", whole_db)[0].axes:
-        written = {text.get_position(): float(text.get_text()) for text in axes.texts}
+        written = {text.get_position(): float(text.get_text().replace("−", "-")) for text in axes.texts}
         for cell in axes.patches:
             if cell.get_gid() == "value":
                 place = (cell.get_x() + 0.5, cell.get_y() + 0.5)
@@ -677,7 +675,7 @@ def test_a_better_cell_of_a_heatmap_is_darker(metric, sign, whole_db):
 def test_correlations_have_the_colour_of_their_sign(whole_db):
     """Purple (more blue than red) above 0, orange below, the deeper the further away."""
     axes = drawn_once("feature_correlation", whole_db)[0].axes[0]
-    written = {text.get_position(): float(text.get_text()) for text in axes.texts}
+    written = {text.get_position(): float(text.get_text().replace("−", "-")) for text in axes.texts}
     (squares,) = [group for group in axes.collections if group.get_gid() == "pair"]
     tints = {}
     for path, (red, _, blue, _) in zip(squares.get_paths(), squares.get_facecolor(), strict=True):
