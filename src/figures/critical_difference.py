@@ -28,7 +28,7 @@ WITH {FEATURE_SETS.format(table="critical_differences")},
 shown AS (
     SELECT dense_rank() OVER (ORDER BY f.place, {FACTOR_ORDER}) AS panel, v.*
     FROM v_critical_differences v JOIN feature_sets f USING (featurization)
-    WHERE v.metric = '{{metric}}'
+    WHERE v.metric = '{{metric}}' AND v.mean_rank IS NOT NULL
 )"""
 _RANKS = (
     _SHOWN

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
+from src.figures.factors import AGE_ALONE
 from src.figures.figure import Figure
-from src.figures.forest import AGE, ESTIMATES, NO_TRUTH, draw
+from src.figures.forest import ESTIMATES, NO_TRUTH, draw
 
 _RUNS = """(
     SELECT rank() OVER (ORDER BY brier, auroc DESC NULLS LAST) AS rank, *
@@ -31,7 +32,7 @@ FEATURE_SETS = Figure(
         "instability of the model and no confidence interval. Dashed: the best model that knows only age. "
         "Estimates are out-of-bag means (oob)."
     ),
-    queries={"estimates": _SETS, "baseline": AGE},
+    queries={"estimates": _SETS, "baseline": AGE_ALONE},
     draw=partial(draw, stage="features"),
     needs=("essential_metrics",),
     part="Features",

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure as Sheet
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from src.figures.factors import AGE_ALONE
 from src.figures.figure import Figure, Tables
 from src.figures.style import (
     GREY,
@@ -54,10 +55,6 @@ ORDER BY row_number, p.place
 """
 """One row per combination: which is shown of each method, in which row; `source` has the columns of
 `v_leaderboard`, `column` is the factor, and `by_rule` says which combinations may be shown."""
-AGE = """
-SELECT run_id, classifier, auroc, brier FROM baseline_metrics
-WHERE brier IS NOT NULL AND outlier_method = 'none' ORDER BY brier, auroc DESC LIMIT 1
-"""
 _SAME_IN_BOTH = "true_mask = true_values"
 NO_TRUTH = "NOT (true_mask OR true_values)"
 _RULE_BROKEN = "* best of all: no combination keeps to the rule"
@@ -67,7 +64,7 @@ _PANELS = (("auroc", "AUROC (higher is better)"), ("brier", "Brier score (lower 
 
 
 def draw(tables: Tables, background: Background, *, stage: str) -> Sheet:
-    """Draw `ESTIMATES`, one row per method of a stage, and `AGE`."""
+    """Draw `ESTIMATES`, one row per method of a stage, and the line of age alone."""
     rows, baseline = tables["estimates"], tables["baseline"]
     chosen = rows[rows["chosen"]]
     labels = [_label(row, background, stage) for row in records(chosen)]
@@ -156,7 +153,7 @@ def _forest(stage: str, column: str, words: str, by_rule: str, rule: str) -> Fig
         ),
         queries={
             "estimates": ESTIMATES.format(source="v_leaderboard", column=column, by_rule=by_rule),
-            "baseline": AGE,
+            "baseline": AGE_ALONE,
         },
         draw=partial(draw, stage=stage),
         needs=("v_leaderboard",),

@@ -5,6 +5,7 @@ Four plots: of the predictions, the calibration curves, the classes and the deci
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -119,6 +120,14 @@ def _numbers(part: Part) -> dict[str, Any]:
     return rows[0] if rows else {}
 
 
+def _filled(words: str, numbers: Mapping[str, Any]) -> str:
+    """Fill in the summary's numbers; a line of which one is undefined says that alone."""
+    if not numbers:
+        return _ABSENT
+    lines = (line.format(**numbers) for line in words.split("\n"))
+    return "\n".join("undefined" if re.search(r"\bnan\b", line) else line for line in lines)
+
+
 def _predictions(axes: Axes, part: Part) -> None:
     axes.plot([0, 1], [0, 1], color=PALE, linewidth=0.7, linestyle=":")
     for y, colour, _ in _CLASSES:
@@ -126,8 +135,8 @@ def _predictions(axes: Axes, part: Part) -> None:
         look: dict[str, Any] = {"colors": colour, "linewidth": 0.8, "alpha": 0.55, "gid": f"class {y}"}
         axes.vlines(rows["p_apparent"], rows["p_lo"], rows["p_hi"], **look)
     numbers = _numbers(part)
-    words = "mean absolute difference\n{mape_mean:.3f} (largest {mape_max:.3f})" if numbers else _ABSENT
-    _say(axes, words.format(**numbers), 0.03, 0.97, "left top")
+    words = "mean absolute difference\n{mape_mean:.3f} (largest {mape_max:.3f})"
+    _say(axes, _filled(words, numbers), 0.03, 0.97, "left top")
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
 
 
@@ -136,7 +145,7 @@ def _calibration(axes: Axes, part: Part) -> None:
     _band(axes, part["curves"], part["colour"])
     numbers = _numbers(part)
     words = "slope {cal_slope_lo:.2f} to {cal_slope_hi:.2f}\nO:E {oe_ratio_lo:.2f} to {oe_ratio_hi:.2f}"
-    _say(axes, words.format(**numbers) if numbers else _ABSENT, 0.03, 0.97, "left top")
+    _say(axes, _filled(words, numbers), 0.03, 0.97, "left top")
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
 
 
@@ -153,8 +162,8 @@ def _classes(stack: Sequence[Axes], part: Part) -> None:
             rows = flips[(flips["threshold"] == threshold) & (flips["y"] == y)]
             look: dict[str, Any] = {"color": colour, "alpha": 0.6, "linewidths": 0, "gid": f"class {y}"}
             axes.scatter(rows["p_apparent"], rows["flip_rate"], s=6, **look)
-        words = f"at {threshold:.2f}: mean {numbers[column]:.3f}" if numbers else _ABSENT
-        _say(axes, words, 0.97, 0.97, "right top")
+        words = f"at {threshold:.2f}: mean {{{column}:.3f}}"
+        _say(axes, _filled(words, numbers), 0.97, 0.97, "right top")
         axes.set(xlim=(-0.03, 1.03), ylim=(-0.05, 1.3), yticks=(0, 0.5, 1))
         axes.spines["left"].set_bounds(-0.05, 1)  # above it there is room for the words only
 

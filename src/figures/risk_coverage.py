@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,7 +14,16 @@ from matplotlib.patches import Patch
 from src.figures.figure import Figure, Tables
 from src.figures.panels import grid, heads, label_edges
 from src.figures.selection import CHOSEN, RULE, SELECTED
-from src.figures.style import GREY, INK, PALE, Background, legend_below, line_colour, records
+from src.figures.style import (
+    GREY,
+    INK,
+    PALE,
+    Background,
+    legend_below,
+    line_colour,
+    records,
+    with_interval,
+)
 
 _CURVES = f"""
 WITH {SELECTED}
@@ -33,7 +43,7 @@ ORDER BY s.selection_order, m.metric
 def _draw(tables: Tables, background: Background) -> Sheet:
     chosen, curves, areas = tables["chosen"], tables["curves"], tables["areas"]
     sheet, panels = grid(len(chosen), square=True)
-    first, top = curves[curves["selection_order"] == 1], curves["error_hi"].max()
+    first, top = curves[curves["selection_order"] == 1], curves[["error", "error_hi"]].max().max()
     for axes, row in zip(panels, records(chosen), strict=True):
         order = row["selection_order"]
         if order > 1:
@@ -62,12 +72,9 @@ def _curve(axes: Axes, curve: pd.DataFrame, colour: str) -> None:
     axes.plot(curve["retained"], curve["error"], color=colour, gid="curve")
 
 
-def _words(area: Mapping[str, float | str]) -> str:
+def _words(area: Mapping[str, Any]) -> str:
     name = area["display_name"] if isinstance(area["display_name"], str) else area["metric"]
-    text = f"{name} {area['estimate']:.3f}"
-    if pd.notna(area["sampling_lo"]):
-        text += f" ({area['sampling_lo']:.3f} to {area['sampling_hi']:.3f})"
-    return text
+    return f"{name} {with_interval(area['estimate'], area['sampling_lo'], area['sampling_hi'])}"
 
 
 def _legend(count: int) -> list[Line2D | Patch]:

@@ -24,6 +24,7 @@ from src.figures.style import (
     new_sheet,
     records,
     strip_axes,
+    with_interval,
     wrap,
 )
 
@@ -121,7 +122,7 @@ def _champion(curve: Axes, panels: list[Axes], combinations: pd.DataFrame, backg
         curve.scatter(row["place"], row["estimate"], s=34, gid="champion", **_RING)
         for axes in (curve, *panels):
             axes.axvline(row["place"], color=CASES, linewidth=0.5, zorder=0.5)
-        interval = f"{row['estimate']:.3f} ({row['lo']:.3f} to {row['hi']:.3f})"
+        interval = with_interval(row["estimate"], row["lo"], row["hi"])
         words.append(f"Champion, number {row['place']}: {background.combination(row)}, {interval}")
     curve.set_title(wrap("; ".join(words), 110), loc="left", fontsize=6, fontweight="normal", color=CASES)
 

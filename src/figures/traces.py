@@ -154,7 +154,8 @@ def _name(axes: Axes, row: dict[str, Any], background: Background) -> None:
     """Above a panel: the pair, and how much of the recording it replaces."""
     detector = background.label("outlier", row["outlier_method"])
     imputer = background.label("imputation", row["imputation_method"])
-    words = f"{detector} + {imputer}: {100 * row['missing_share']:.1f} %"
+    share = "no samples" if pd.isna(row["missing_share"]) else f"{100 * row['missing_share']:.1f} %"
+    words = f"{detector} + {imputer}: {share}"
     axes.annotate(
         words, (0, 1), xytext=(0, 1.5), xycoords="axes fraction", textcoords="offset points", fontsize=5.5
     )

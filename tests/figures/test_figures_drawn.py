@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -12,6 +13,7 @@ import simulated_results as simulated
 import yaml
 from drawing import FIGURES, colours, drawn, drawn_once, marks
 from matplotlib.colors import is_color_like, to_hex
+from matplotlib.text import Text
 
 from src.figures import style
 from src.figures.catalogue import find_figures
@@ -150,6 +152,29 @@ def test_stamp_stands_on_what_was_not_measured_and_only_there(gaps_db, tmp_path,
         stamps = [text for text in sheet.texts if text.get_gid() == "stamp"]
         assert [text.get_text() for text in stamps] == ([words] if words else [])
         assert all(text.get_visible() for text in stamps)
+
+
+@pytest.fixture(scope="module")
+def undefined_db(whole_db, tmp_path_factory):
+    """The same results, every interval and half of the other numbers undefined."""
+    path = shutil.copy(whole_db, tmp_path_factory.mktemp("undefined") / "x.db")
+    with duckdb.connect(path) as connection:
+        columns = connection.execute(
+            "SELECT table_name, column_name, column_name SIMILAR TO '.*(_lo|_hi|_sd)|lo|hi|sd' "
+            "FROM duckdb_columns() JOIN duckdb_tables() USING (table_name) "
+            "WHERE data_type = 'DOUBLE' AND is_nullable AND column_name NOT IN ('brier', 'p', 'x')"
+        ).fetchall()
+        for table, column, whole in columns:
+            some = "" if whole else "WHERE rowid % 2 = 0"
+            connection.execute(f'UPDATE {table} SET "{column}" = NULL {some}')
+    return path
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_undefined_numbers_are_never_written_as_numbers(name, undefined_db):
+    picture = drawn(FIGURES[name], undefined_db)
+    texts = [text.get_text() for text in picture[0].findobj(Text)] if picture else []
+    assert [text for text in texts if re.search(r"\b(nan|None|inf)\b", text)] == []
 
 
 def test_missing_cells_are_named_on_the_picture(demo):
