@@ -10,13 +10,13 @@ import pkgutil
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import matplotlib
 import numpy as np
@@ -33,12 +33,20 @@ from src.figures.style import (
     save_picture,
     write_text,
 )
-from src.results.database import MissingTable, ResultsDatabase, ResultsError, open_results
+from src.results.database import MissingTable, ResultsError, open_results
 
 FORMATS = ("png", "pdf", "svg")
 _WORTH_A_PROCESS = 4
 """Figures for which starting another process pays."""
 _REASON_LETTERS = 300
+
+
+class Queried(Protocol):
+    """An open results database, or what reads one."""
+
+    @property
+    def query(self) -> Callable[..., pd.DataFrame]:
+        """Runs SQL and returns the rows."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +163,7 @@ def _drawn(
     (figure,) = choose(find_figures(), [name])
     with open_results(database) as results:
         background = read_background(results.query)
-        reason, tables = _answers(figure, results)
+        reason, tables = answers(figure, results)
     before = _listed_files(out / f"{name}.json")
     files = () if reason else _draw_one(figure, tables, background, out, formats)
     words = {
@@ -173,8 +181,8 @@ def _drawn(
     return Outcome(name, () if reason else (*files, f"{name}.json"), reason)
 
 
-def _answers(figure: Figure, results: ResultsDatabase) -> tuple[str, Tables]:
-    """Why there is nothing to draw, or the answers of the figure's queries."""
+def answers(figure: Figure, results: Queried) -> tuple[str, Tables]:
+    """Return why there is nothing to draw, empty where there is, and the answers of the figure's queries."""
     try:
         if reason := what_lacks(figure, results):
             return reason, {}
@@ -195,7 +203,7 @@ def _listed_files(description: Path) -> list[str]:
     return [name for name in map(str, listed) if own.fullmatch(name)]
 
 
-def what_lacks(figure: Figure, results: ResultsDatabase) -> str:
+def what_lacks(figure: Figure, results: Queried) -> str:
     """Say which table a figure needs is absent or empty, and why; empty when nothing lacks."""
     present = set(results.query("SELECT table_name FROM information_schema.tables")["table_name"])
     for table in figure.needs:
@@ -206,7 +214,7 @@ def what_lacks(figure: Figure, results: ResultsDatabase) -> str:
     return ""
 
 
-def _refusal(figure: Figure, results: ResultsDatabase) -> str:
+def _refusal(figure: Figure, results: Queried) -> str:
     """Why the comparison a figure shows was not made, as the database has it."""
     sql = "SELECT DISTINCT reason FROM refusals WHERE comparison = $name ORDER BY reason"
     reasons = results.query(sql, {"name": figure.comparison})["reason"] if figure.comparison else ()
@@ -215,12 +223,12 @@ def _refusal(figure: Figure, results: ResultsDatabase) -> str:
     return words if len(words) <= _REASON_LETTERS else short
 
 
-def read(figure: Figure, results: ResultsDatabase) -> Tables:
+def read(figure: Figure, results: Queried) -> Tables:
     """Answer the queries of a figure."""
     return {name: results.query(sql) for name, sql in figure.queries.items()}
 
 
-def describe(database: Path, results: ResultsDatabase) -> dict[str, Any]:
+def describe(database: Path, results: Queried) -> dict[str, Any]:
     """Where the numbers of every figure come from: database, cohort, code, and what is missing."""
     background = read_background(results.query)
     origin = background.provenance

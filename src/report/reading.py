@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import pandas as pd
 from matplotlib.figure import Figure as Sheet
 
-from src.figures.catalogue import find_figures
+from src.figures.catalogue import answers, find_figures
+from src.figures.factors import STAGES
 from src.figures.figure import Figure, Tables
 from src.figures.style import FACTORS, Background, finish, records
 from src.registry import Registry
@@ -37,7 +38,6 @@ FROM (SELECT run_id FROM confidence_set
 """
 TRUTH_MARK = "*"
 """Stands behind the rank of a combination that was given the true mask or the true signal."""
-_STAGE_OF = {column: stage for stage, column in FACTORS.items()}
 
 T = TypeVar("T")
 
@@ -82,7 +82,7 @@ class Reading:
 
         def show(row: Row) -> str:
             name = row.get(factor)
-            return "-" if pd.isna(name) or name == "none" else self.background.label(_STAGE_OF[factor], name)
+            return "-" if pd.isna(name) or name == "none" else self.background.label(STAGES[factor], name)
 
         return Column(factor, FACTOR_WORDS[factor], show, numeric=False)
 
@@ -94,7 +94,7 @@ class Reading:
 
     def name(self, row: Row) -> str:
         """Display names of the methods of a row of the ranking."""
-        return " + ".join(self.background.label(_STAGE_OF[column], row[column]) for column in self.factors)
+        return " + ".join(self.background.label(STAGES[column], row[column]) for column in self.factors)
 
     def first(self, sql: str, params: Mapping[str, Any] | None = None) -> Mapping[str, Any] | None:
         """First row of an answer; None where there is none."""
@@ -153,23 +153,13 @@ class Reading:
         """Prepare figures of the catalogue by name; beside them why the others cannot be drawn."""
         pictures, lines = [], []
         for figure in (self._figures[name] for name in names):
-            try:
-                tables = {name: self.query(sql) for name, sql in figure.queries.items()}
-                reason = self._undrawable(figure, tables)
-            except MissingTable as error:
-                reason = str(error)
+            reason, tables = answers(figure, self)
             if reason:
                 lines.append(f'Figure "{figure.title}" is not drawn: {reason}.')
                 continue
             draw = partial(_draw, figure, tables, self.background)
             pictures.append(Picture(figure.name, figure.title, figure.caption, draw))
         return pictures, lines
-
-    def _undrawable(self, figure: Figure, tables: Tables) -> str:
-        if not next(iter(tables.values())).empty:
-            empty = [t for t in figure.needs if self.query(f"SELECT 1 FROM {t} LIMIT 1").empty]
-            return f"table {empty[0]} is empty" if empty else ""
-        return "it was refused" if figure.comparison in self._refused else figure.when_empty
 
     @cached_property
     def _figures(self) -> Mapping[str, Figure]:
