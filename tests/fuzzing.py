@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from commands import ROOT
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 INPUTS = int(os.environ.get("FUZZ_INPUTS", "2000"))
@@ -32,7 +32,18 @@ _NO_MEMORY = ("MemoryError", "Out of Memory", "bad_alloc")
 
 def inputs(share: float = 1.0) -> settings:
     """Settings of a test that tries this share of the inputs of its reader."""
-    return settings(max_examples=round(share * INPUTS), suppress_health_check=list(HealthCheck))
+    return settings(
+        max_examples=round(share * INPUTS),
+        phases=[Phase.generate],  # nothing is gained by a smaller file, and it takes minutes
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+class Input(bytes):
+    """Bytes that are not printed whole where a test fails."""
+
+    def __repr__(self) -> str:
+        return f"Input({bytes(self[:2000])!r}), of {len(self)} bytes"
 
 
 class Reader:
@@ -214,7 +225,7 @@ def spoilt_bytes(files: Sequence[bytes], pieces: Sequence[bytes]) -> st.SearchSt
     splice = st.tuples(st.sampled_from(["write", "insert"]), place, copied)
     drop = st.tuples(st.just("drop"), place, length)
     changes = st.lists(st.one_of(flip, flip, write, insert, splice, drop, cut), min_size=1, max_size=4)
-    return st.tuples(st.sampled_from(list(files)), changes).map(lambda drawn: _changed(*drawn))
+    return st.tuples(st.sampled_from(list(files)), changes).map(lambda drawn: Input(_changed(*drawn)))
 
 
 def _part(drawn: tuple[bytes, float, int]) -> bytes:
