@@ -212,7 +212,13 @@ READERS: dict[str, Callable[[Path], None]] = {
 
 
 def spoilt_bytes(files: Sequence[bytes], pieces: Sequence[bytes]) -> st.SearchStrategy[bytes]:
-    """One of the files after one to four changes: bits flipped, cut off, or parts put in.
+    """One of the files, `changed` by what `spoilt_changes` draws."""
+    drawn = st.tuples(st.sampled_from(list(files)), spoilt_changes(files, pieces))
+    return drawn.map(lambda drawn: Input(changed(*drawn)))
+
+
+def spoilt_changes(files: Sequence[bytes], pieces: Sequence[bytes]) -> st.SearchStrategy[Any]:
+    """One to four changes for `changed`: bits flipped, cut off, or parts put in.
 
     Parts are copied from the files or are one of `pieces`.
     """
@@ -224,8 +230,7 @@ def spoilt_bytes(files: Sequence[bytes], pieces: Sequence[bytes]) -> st.SearchSt
     copied = st.tuples(st.sampled_from(list(files)), place, length).map(_part)
     splice = st.tuples(st.sampled_from(["write", "insert"]), place, copied)
     drop = st.tuples(st.just("drop"), place, length)
-    changes = st.lists(st.one_of(flip, flip, write, insert, splice, drop, cut), min_size=1, max_size=4)
-    return st.tuples(st.sampled_from(list(files)), changes).map(lambda drawn: Input(_changed(*drawn)))
+    return st.lists(st.one_of(flip, flip, write, insert, splice, drop, cut), min_size=1, max_size=4)
 
 
 def _part(drawn: tuple[bytes, float, int]) -> bytes:
@@ -234,7 +239,8 @@ def _part(drawn: tuple[bytes, float, int]) -> bytes:
     return content[start : start + length]
 
 
-def _changed(content: bytes, changes: Sequence[tuple[str, float, Any]]) -> bytes:
+def changed(content: bytes, changes: Sequence[tuple[str, float, Any]]) -> bytes:
+    """A file after changes, each a kind, a place from 0 to 1, and what is put there."""
     for kind, where, what in changes:
         at = int(where * len(content))
         if kind == "cut":
