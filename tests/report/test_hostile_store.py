@@ -14,6 +14,8 @@ from fake_store import FakeStore, example_arrays
 
 from src.results.database import open_results
 from src.results.extraction import extract
+from src.results.safe_pickle import RejectedRun
+from src.results.stage_tables import features
 
 EVIL = "<script>x()</script>'); DROP TABLE runs;--../../../evil"
 CELLS = [("simple", "LOF", "linear", name) for name in ("CatBoost", "XGBoost")]
@@ -68,3 +70,20 @@ def test_nothing_is_written_elsewhere(made):
         "figures",
         "report",
     }
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (np.frombuffer(b"\xff\xff\xff\xff", "<U1"), "columns is no text"),
+        (np.array(["\ud800"]), "columns is no list of names"),
+        (np.zeros(2**28, dtype=bool), "unpacks to"),
+    ],
+    ids=["no letters", "half a letter", "bomb"],
+)
+def test_arrays_of_no_text_and_bombs_are_refused(tmp_path, names, reason):
+    np.savez_compressed(
+        tmp_path / "features.npz", values=np.zeros((1, 1)), columns=names, recordings=["G001"]
+    )
+    with pytest.raises(RejectedRun, match=reason):
+        features(tmp_path)
