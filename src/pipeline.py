@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from src import stage_files
-from src.cohort import ARTEFACT_TYPES, Cohort
+from src.cohort import ARTEFACT_TYPES, Cohort, CohortError
 from src.combination import Combination, Step
 from src.evaluation.tuning import Tuned
 from src.networks.checkpoints import keep_in
@@ -160,7 +160,12 @@ class Pipeline:
         from src.cohort.file import read_cohort
 
         card = self.combination.cohort
-        cohort, _ = read_cohort(card.path)
+        try:
+            cohort, _ = read_cohort(card.path)
+        except CohortError:  # it names a subject, and what is raised here goes into the store
+            raise PipelineError(
+                f"{card.path.name} cannot be read any more; start the command again, which says why"
+            ) from None
         if cohort.content_hash != card.content_hash:
             raise PipelineError(
                 f"{card.path.name} changed after this run was planned; start the command again"

@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import dummy_methods
 import numpy as np
 import pandas as pd
@@ -125,6 +126,19 @@ def test_the_probe_has_time_and_size_of_the_cohort_and_shows_no_truth(combinatio
     np.testing.assert_array_equal(probe.time, real.time)
     assert np.median(probe.pupil) == pytest.approx(np.nanmedian(real.pupil))
     assert (probe.truth_mask, probe.truth_pupil, dict(probe.light)) == (None, None, {})
+
+
+def test_a_cohort_file_spoilt_meanwhile_names_nobody_in_the_store(combination, tmp_path):
+    spoilt = tmp_path / "spoilt.duckdb"
+    spoilt.write_bytes(combination.cohort.path.read_bytes())
+    with duckdb.connect(str(spoilt)) as connection:
+        connection.execute("UPDATE train SET class_label = 'sick', subject_code = 'Jane'")
+    spoilt_card = replace(combination.cohort, path=spoilt)
+    status = run_combination(replace(combination, cohort=spoilt_card))
+    assert status["error"].startswith("PipelineError: spoilt.duckdb cannot be read any more")
+    run = next(run for run in list_runs(combination.tracking_uri) if run.run_id == status["run_id"])
+    told = (open_tracking(combination).artifacts(run) / "traceback.txt").read_text()
+    assert "PipelineError" in told and "Jane" not in told + str(run)
 
 
 SPACE = {"C": {"type": "float", "low": 0.001, "high": 100.0, "log": True}}

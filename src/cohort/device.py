@@ -21,6 +21,10 @@ LARGEST_GAP_S = 0.1
 
 LABEL_COLUMNS = ("file", "subject_code", "class_label", "age")
 
+MAX_BYTES = 8 * 2**20
+"""Of a raw file; 66 s take 0.13 MB."""
+
+_LARGEST = 1e9  # of any number in a file; beyond it no sum is safe
 _FIELDS = {"time": 1, "pupil": 2, "red": 9, "blue": 11}  # 0-based places in a row
 _FEWEST_FIELDS = 12
 _END_TOLERANCE_S = 0.1
@@ -63,6 +67,10 @@ def read_device_file(path: str | Path) -> DeviceRecording:
         names the file and, where there is one, the line.
     """
     path = Path(path)
+    if path.stat().st_size > MAX_BYTES:
+        raise CohortError(
+            f"{path.name}: {path.stat().st_size} bytes; at most {MAX_BYTES} are read: leave it out"
+        )
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -90,11 +98,11 @@ def _numbers(file: str, fields: list[list[str]], name: str, place: int) -> np.nd
     """Convert one field of every row."""
     texts = pd.Series([row[place] for row in fields])
     values = pd.to_numeric(texts, errors="coerce").to_numpy(dtype=float)
-    wrong = ~np.isfinite(values)
+    wrong = ~(np.abs(values) < _LARGEST)
     if wrong.any():
         at = int(wrong.argmax())
         raise CohortError(
-            f"{file}, line {at + 1}: field {place} ({name}) is {texts[at].strip()!r}; expected a number"
+            f"{file}, line {at + 1}: field {place} ({name}) is {texts[at].strip()[:50]!r}; expected a number"
         )
     return values
 

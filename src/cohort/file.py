@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,11 @@ SHORTEST_S = 20.0
 SHORTEST_STEP_S, LONGEST_STEP_S = 0.005, 0.2
 """Usual time steps (median) outside this range mean that time is not in seconds."""
 
+MAX_SAMPLES = 20_000_000
+"""Rows of a table; the study has a million."""
+
+_FEW_SAMPLES = 200_000  # a file may have these however short it is
+_LONGEST_TEXT = 500  # bytes
 _OFFLINE: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
@@ -220,27 +226,65 @@ def _load(path: Path) -> tuple[pa.Table, dict[str, str]]:
                 f"{path.name}: not readable as a cohort file (DuckDB): it is another kind of file"
             )
     try:
-        with duckdb.connect(str(path), read_only=True, config=_OFFLINE) as connection:
-            found = [table for table in TABLES if _columns(connection, table)]
+        with _opened(path) as connection:
+            tables = _tables(connection)
+            found = [table for table in TABLES if table in tables]
             if not found:
                 raise CohortError(f"{path.name}: no table train or test; expected one row per sample in them")
-            selects = [_select(connection, table, path.name) for table in found]
+            for table in found:
+                _refuse_bomb(connection, table, tables[table], path)
+            selects = [_select(connection, table, tables[table], path.name) for table in found]
             samples = connection.sql(" UNION ALL BY NAME ".join(selects)).to_arrow_table()
-            return samples, _metadata(connection)
+            return samples, _metadata(connection, tables.get("metadata", {}))
     except duckdb.Error as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error).splitlines() or ["no reason is told"])[0]
         raise CohortError(f"{path.name}: not readable as a cohort file (DuckDB): {reason}") from error
 
 
-def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
-    """Return names and types of a table's columns; empty without such a table."""
-    query = "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = ?"
-    return dict(connection.execute(query, [table]).fetchall())
+@contextmanager
+def _opened(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The file's tables under the name `cohort`; nothing else on this machine can be read.
+
+    The file is attached and not opened, so that its own functions cannot stand in for DuckDB's.
+    """
+    with duckdb.connect(config=_OFFLINE) as connection:
+        connection.execute(f"ATTACH '{_quoted(path)}' AS cohort (READ_ONLY)")
+        connection.execute("SET enable_external_access = false")
+        yield connection
 
 
-def _select(connection: duckdb.DuckDBPyConnection, table: str, file: str) -> str:
+def _tables(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
+    """Names and types of the columns of every table; what computes, views and such tables, is left aside."""
+    query = (
+        "SELECT table_name, column_name, data_type FROM duckdb_columns() JOIN duckdb_tables() "
+        "USING (database_name, schema_name, table_name) WHERE database_name = 'cohort' "
+        "AND schema_name = 'main' AND NOT contains(sql, 'GENERATED ALWAYS')"
+    )
+    tables: dict[str, dict[str, str]] = {}
+    for table, column, kind in connection.execute(query).fetchall():
+        tables.setdefault(table, {})[column] = kind
+    return tables
+
+
+def _refuse_bomb(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str], path: Path
+) -> None:
+    """Refuse what unfolds: a sample takes a byte of the file at least, and a code is a short text."""
+    most = min(max(path.stat().st_size, _FEW_SAMPLES), MAX_SAMPLES)
+    rows = connection.execute(f"SELECT count(*) FROM cohort.main.{table}").fetchall()[0][0]
+    if rows > most:
+        raise CohortError(f"{path.name}: table {table} has {rows} rows; at most {most} are read")
+    texts = [f'max(strlen("{name}"::VARCHAR))' for name in _TEXTS if name in columns]
+    longest = connection.execute(f"SELECT greatest({', '.join(texts)}) FROM cohort.main.{table}").fetchall()
+    if longest[0][0] is not None and longest[0][0] > _LONGEST_TEXT:
+        raise CohortError(
+            f"{path.name}: table {table} has a text of {longest[0][0]} bytes in {', '.join(_TEXTS)}; "
+            f"expected at most {_LONGEST_TEXT}"
+        )
+
+
+def _select(connection: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str], file: str) -> str:
     """Write the query for what a table has; missing optional columns become NULL."""
-    columns = _columns(connection, table)
     missing = [name for name in REQUIRED if name not in columns]
     if missing:
         raise CohortError(
@@ -255,28 +299,32 @@ def _select(connection: duckdb.DuckDBPyConnection, table: str, file: str) -> str
     for name, kind in kinds.items():
         value = f'"{name}"' if name in columns else "NULL"
         parts.append(f'CAST({value} AS {kind}) AS "{name}"')
-    return f"SELECT {', '.join(parts)} FROM {table}"
+    return f"SELECT {', '.join(parts)} FROM cohort.main.{table}"
 
 
 def _refuse_text(connection: duckdb.DuckDBPyConnection, table: str, column: str, file: str) -> None:
     """Let a text column of numbers pass, and name the first value that is none."""
     query = (
-        f'SELECT subject_code, "{column}", rowid + 1 FROM {table} '
+        f'SELECT subject_code, "{column}", rowid + 1 FROM cohort.main.{table} '
         f'WHERE "{column}" IS NOT NULL AND TRY_CAST("{column}" AS DOUBLE) IS NULL ORDER BY rowid LIMIT 1'
     )
     first = connection.execute(query).fetchone()
     if first is not None:
         raise CohortError(
-            f"{file}: table {table}, row {first[2]} (subject {first[0]!r}): {column} is {first[1]!r}; "
+            f"{file}: table {table}, row {first[2]} (subject {first[0]!r}): {column} is {first[1][:50]!r}; "
             "expected a number or NULL"
         )
 
 
-def _metadata(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    """Read the metadata table where there is one of ours."""
-    if not {"key", "value"} <= set(_columns(connection, "metadata")):
+def _metadata(connection: duckdb.DuckDBPyConnection, columns: dict[str, str]) -> dict[str, str]:
+    """Read what is needed of the metadata table, where there is one of ours."""
+    if not {"key", "value"} <= set(columns):
         return {}
-    return dict(connection.execute("SELECT key, value FROM metadata").fetchall())
+    query = (
+        "SELECT key, left(value::VARCHAR, 50) FROM cohort.main.metadata "
+        "WHERE key IN ('unit', 'source') LIMIT 100"
+    )
+    return {key: value for key, value in connection.execute(query).fetchall() if value is not None}
 
 
 def _assemble(samples: pa.Table, facts: dict[str, str]) -> tuple[Cohort, pd.DataFrame]:

@@ -22,6 +22,7 @@ import numpy as np
 MAX_BYTES = 128 * 2**20  # 7 million cells of iterations and recordings
 MAX_CONTAINERS = 5_000_000
 MAX_VALUES = 50_000_000
+FEW_VALUES = 200_000  # a file may have these however short it is
 MAX_DEPTH = 8
 
 _BYTES, _LENGTH = frozenset({bytes, bytearray}), frozenset({int})
@@ -83,7 +84,7 @@ def loads_plain(content: bytes, name: str = "pickle") -> Any:
     try:
         _check_instructions(content)
         loaded = _Unpickler(io.BytesIO(content)).load()
-        return _Converter().convert(loaded, 0)
+        return _Converter(min(max(len(content), FEW_VALUES), MAX_VALUES)).convert(loaded, 0)
     except RejectedRun as error:
         raise RejectedRun(f"{name}: {error}") from error
     except Exception as error:  # whatever a damaged file makes the unpickler trip over
@@ -311,10 +312,13 @@ def _vectors(recorders: Sequence[_Array]) -> list[np.ndarray] | None:
 
 
 class _Converter:
-    """Takes arrays out of their recorders and counts values, which shared lists can multiply without end."""
+    """Takes arrays out of their recorders and counts values, which shared lists can multiply without end.
 
-    def __init__(self) -> None:
-        self.values = 0
+    Each value that is written down takes a byte at least: `limit` is the length of the file, or `FEW_VALUES`.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.values, self.limit = 0, limit
 
     def convert(self, value: Any, depth: int) -> Any:
         kind = type(value)
@@ -354,8 +358,8 @@ class _Converter:
 
     def _count(self, number: int) -> None:
         self.values += number + 1
-        if self.values > MAX_VALUES:
-            raise RejectedRun(f"more than {MAX_VALUES} values")
+        if self.values > self.limit:
+            raise RejectedRun(f"more than {self.limit} values")
 
 
 def _weight(array: np.ndarray) -> int:

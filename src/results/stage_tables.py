@@ -25,7 +25,7 @@ OUTLIER_FACTORS = ("outlier_method",)
 IMPUTATION_FACTORS = ("outlier_method", "imputation_method")
 FEATURE_FACTORS = ("featurization", "outlier_method", "imputation_method")
 
-_MAX_ARRAY_BYTES = 2**30
+_MAX_ARRAY_BYTES = 2**27  # as floats up to eight times as much
 _MAX_JSON_BYTES = 16 * 2**20
 _DETECTION = (
     "artefact_type",
@@ -281,7 +281,10 @@ def _light(arrays: dict[str, np.ndarray], codes: list[str], chosen: np.ndarray) 
 
 def _names(array: np.ndarray, what: str) -> list[str]:
     """Texts that are unique and can be shown."""
-    names = array.tolist()
+    try:
+        names = array.tolist()
+    except SystemError as error:  # numpy's answer to letters there are none of
+        raise RejectedRun(f"{what} is no text") from error
     if array.ndim != 1 or not all(_can_be_shown(name) for name in names):
         raise RejectedRun(f"{what} is no list of names")
     if len(set(names)) != len(names):

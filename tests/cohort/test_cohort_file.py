@@ -181,6 +181,12 @@ def test_two_eyes_of_one_subject(tmp_path):
     assert read_cohort(tmp_path / "again.duckdb")[0].content_hash == cohort.content_hash
 
 
+def test_a_telling_eye_is_not_part_of_a_name(tmp_path):
+    eyes = [rows("s", "glaucoma", eye=eye) for eye in ("OD 1987-03-21", "OS 1987-03-21")]
+    cohort, _ = read_cohort(make_file(tmp_path / "c.duckdb", train=eyes))
+    assert sorted(cohort.subjects["recording"]) == ["G001-1", "G001-2"]
+
+
 def test_original_codes_go_into_the_file_and_the_lookup_alone(small, tmp_path):
     originals = [f"PLR{rank:04.0f}" for rank in small.subjects["code"].rank()]
     write_cohort(small, tmp_path / "c.duckdb", original_codes=originals)

@@ -120,6 +120,9 @@ BOMBS = {
     "lists of lists": b"\x80\x04]\x94" + b"".join(
         b"](" + bytes([ord("h"), i]) * 30 + b"e\x94" for i in range(12)
     ) + b".",
+    "one list 16 million times": b"\x80\x04]\x94" + b"".join(
+        b"](" + bytes([ord("h"), i]) * 4000 + b"e\x94" for i in range(2)
+    ) + b".",
 }  # fmt: skip
 
 
