@@ -21,6 +21,7 @@ from src import stage_files
 from src.cohort import ARTEFACT_TYPES, Cohort
 from src.combination import Combination, Step
 from src.evaluation.tuning import Tuned
+from src.logs import events
 from src.networks.checkpoints import keep_in
 from src.provenance import accelerator, code_commit, package_versions
 from src.registry import FACTORS, load_registry
@@ -201,16 +202,20 @@ class Pipeline:
         if run is not None:
             _warn_of_other_versions(run)
             self.runs[stage] = run
+            events.info("%s %s: reused, run %s", stage, self.combination.steps[stage].name, run.run_id)
         return run
 
     def _compute(self, stage: str, compute: Callable[[], Outcome]) -> StoredRun:
-        self.report(("stage", stage, self.combination.steps[stage].name))
+        name = self.combination.steps[stage].name
+        self.report(("stage", stage, name))
         self._refuse_known_failure(stage)
+        events.info("%s %s: being computed", stage, name)
         started = time.time()
         unfinished = self.tracking.unfinished(self.keys[stage])
         with keep_in(unfinished, lambda *epoch: self.report(("epochs", *epoch))):
             outcome = compute()
         self.runs[stage] = self._log(stage, outcome, started)
+        events.info("%s %s: computed, run %s", stage, name, self.runs[stage].run_id)
         shutil.rmtree(unfinished, ignore_errors=True)
         return self.runs[stage]
 

@@ -32,6 +32,7 @@ from src.combination import Combination
 from src.dry_run import look_ahead
 from src.evaluation.resampling import EvaluationError, inbag_counts, resample_id
 from src.isolation import ProcessDied, run_isolated
+from src.logs import events
 from src.pipeline import (
     PipelineError,
     find_finished,
@@ -218,6 +219,18 @@ def _resample_id(combination: Combination) -> str:
 
 
 def _run(combination: Combination, progress: Progress) -> dict[str, Any]:
+    """Run a combination unless it is finished already; its log file says what became of it."""
+    events.info("begins %s", combination.run_name)
+    status = _run_or_reuse(combination, progress)
+    end = f"{status['state']} {status['run_name']}, {status['seconds']:.1f} s, run {status['run_id']}"
+    if status["state"] == "failed":
+        events.error("%s, in %s: %s", end, status["stage"], status["error"])
+    else:
+        events.info(end)
+    return status
+
+
+def _run_or_reuse(combination: Combination, progress: Progress) -> dict[str, Any]:
     """Run a combination in a process of its own, unless it is finished already."""
     started = time.time()
     tracking = open_tracking(combination)

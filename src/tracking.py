@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -70,6 +71,8 @@ def load_libraries() -> None:
     """Import what a sqlite store needs; it takes a second, so do it before forking processes that need it."""
     import mlflow.store.tracking.sqlalchemy_store
     import mlflow.tracking  # noqa: F401
+
+    _let_us_log()
 
 
 def default_tracking_uri() -> str:
@@ -170,12 +173,22 @@ class Tracking:
         """Return the folder, which need not exist, for what a stage keeps while it is computed."""
         return (self._root or ROOT / "mlartifacts") / ".unfinished" / stage_key
 
+    def discard(self, run: StoredRun, folder: Path) -> None:
+        """Delete a run and the folder of its own that holds its artifacts.
+
+        The folder goes first, under another name, so that nobody finds half of it.
+        """
+        aside = folder.with_name(f".removed-{folder.name}")
+        folder.rename(aside)
+        self._client.delete_run(run.run_id)
+        shutil.rmtree(aside)
+
     def close_dead_runs(self) -> int:
         """Mark runs that a killed process of this machine left RUNNING as KILLED; return how many."""
         running = self._client.search_runs(
             list(self._experiments.values()), "attributes.status = 'RUNNING'", max_results=_PAGE
         )
-        dead = [run for run in running if _is_dead(run.data.tags.get("process", ""))]
+        dead = [run for run in running if is_dead(run.data.tags.get("process", ""))]
         for run in dead:
             self._client.set_terminated(run.info.run_id, "KILLED")
         return len(dead)
@@ -265,10 +278,18 @@ def artifact_folder(run: StoredRun, artifact_root: Path | None = None) -> Path:
 def _client(uri: str) -> Any:
     from mlflow.tracking import MlflowClient
 
-    for library in ("mlflow", "alembic"):  # after the import, which sets its own levels
-        logging.getLogger(library).setLevel(logging.WARNING)
+    _let_us_log()
     with _answers(uri):
         return MlflowClient(uri)
+
+
+def _let_us_log() -> None:
+    """Take from MLflow, once imported, what it set up for its log: ours decides where lines go."""
+    for library in ("mlflow", "alembic"):
+        logger = logging.getLogger(library)
+        logger.setLevel(logging.WARNING)
+        logger.handlers.clear()
+        logger.propagate = True
 
 
 @contextmanager
@@ -338,7 +359,8 @@ def _process() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def _is_dead(process: str) -> bool:
+def is_dead(process: str) -> bool:
+    """Whether a process a run was logged by (its tag `process`) was on this machine and is gone."""
     host, _, pid = process.rpartition(":")
     return host == socket.gethostname() and pid.isdigit() and not _is_alive(int(pid))
 
