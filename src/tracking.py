@@ -362,10 +362,11 @@ def _process() -> str:
 def is_dead(process: str) -> bool:
     """Whether a process a run was logged by (its tag `process`) was on this machine and is gone."""
     host, _, pid = process.rpartition(":")
-    return host == socket.gethostname() and pid.isdigit() and not _is_alive(int(pid))
+    return host == socket.gethostname() and pid.isdigit() and not is_alive(int(pid))
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine is there."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
