@@ -186,7 +186,7 @@ def cut_short(path: Path) -> None:
     [
         (damage_an_index, "is damaged ("),
         (cut_short, "cannot be read"),
-        (lambda p: p.write_text("x" * 5000), "no sqlite"),
+        (lambda p: p.write_text("x" * 5000), "is not a database"),
     ],
 )
 def test_a_damaged_store(places, hurt, said):
