@@ -32,7 +32,7 @@ from src.combination import Combination
 from src.dry_run import look_ahead
 from src.evaluation.resampling import EvaluationError, inbag_counts, resample_id
 from src.isolation import ProcessDied, run_isolated
-from src.logs import events
+from src.logs import LOG, events, log_file
 from src.pipeline import (
     PipelineError,
     find_finished,
@@ -71,8 +71,9 @@ def run_job(config: DictConfig) -> dict[str, str]:
     if config.dry_run:
         status = look_ahead(combination)
     else:
-        status = _run(combination, progress)
-        errors = {baseline.run_name: _ensure_baseline(baseline, progress) for baseline in baselines}
+        with log_file(Path(hydra_config.runtime.output_dir) / LOG):
+            status = _run(combination, progress)
+            errors = {baseline.run_name: _ensure_baseline(baseline, progress) for baseline in baselines}
         status["baseline_errors"] = {name: error for name, error in errors.items() if error}
     status["sweep_id"] = combination.sweep_id
     _write_json(Path(hydra_config.runtime.output_dir) / STATUS, status)
