@@ -84,9 +84,8 @@ def in_turns(jobs: Sequence[Sequence[str]]) -> list[int]:
     seen: dict[tuple[Any, ...], int] = {}
     ranks = []
     for words in jobs:
-        chosen = dict(
-            word.split("=", 1) for word in words if word.partition("=")[0] in (*STAGES, "classifier")
-        )
+        named = [word for word in words if word.partition("=")[0] in (*STAGES, "classifier")]
+        chosen = dict(word.split("=", 1) for word in named)
         other = tuple(word for word in words if word not in named)
         shared = [(other, *(chosen.get(stage) for stage in STAGES[: k + 1])) for k in range(len(STAGES))]
         ranks.append([seen.get(results, 0) for results in reversed(shared)])
