@@ -75,7 +75,9 @@ def run_job(config: DictConfig) -> None:
         return
     # What is timed to look ahead is timed alone.
     if config.dry_run:
-        status = _keep(look_ahead(combination), combination, progress, path)
+        status = look_ahead(combination)
+        status["seconds"] /= number_of_workers()
+        _keep(status, combination, progress, path)
     else:
         status = _work(combination, baselines, progress, path)
     if single:
