@@ -18,7 +18,7 @@ LAUNCHER = "hydra/launcher=joblib"
 
 
 def run(quick: bool) -> list[Row]:
-    """Run the sweep on a given cohort, into an empty store (`quick`: half of it, 100 iterations; workers alone)."""
+    """Run the sweep on a given cohort into an empty store (`quick`: half, 100 iterations; workers alone)."""
     fewer = ("evaluation.n_iterations=100", "outlier=pupil-gt,SubPCA", "profile=smoke") if quick else ()
     one, two = (_whole_sweep(LAUNCHER, f"hydra.launcher.n_jobs={n}", *fewer) for n in (1, 2))
     rows = [

@@ -117,9 +117,7 @@ def test_a_killed_worker_costs_its_combination_and_the_command_completes_again(s
 
 @pytest.mark.parametrize("number", [0, -1, "many"])
 def test_what_is_no_number_of_workers_is_refused(number):
-    with pytest.raises(
-        PipelineError, match=f"n_jobs is {number!r}; expected a number of workers"
-    ):
+    with pytest.raises(PipelineError, match=f"n_jobs is {number!r}; expected a number of workers"):
         _check_workers(OmegaConf.create({"n_jobs": number}))
 
 
