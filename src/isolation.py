@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import cache
 from logging.handlers import QueueHandler
 from multiprocessing.connection import Connection, wait
+from multiprocessing.forkserver import ensure_running
 from typing import Any
 
 THREAD_VARIABLES = (
@@ -94,6 +95,15 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     elif (parent := multiprocessing.parent_process()) is not None:
         threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def start_server() -> None:
+    """Start loading the libraries that the child processes will have; without it the first one starts that.
+
+    What is started ends with the thread that called this.
+    """
+    _server()
+    ensure_running()
 
 
 @cache

@@ -123,6 +123,15 @@ class Tracking:
         found = self._client.search_runs([self._experiments[experiment]], condition, max_results=1)
         return _stored(found[0], experiment) if found else None
 
+    def find_deaths(self, experiment: str, died_key: str, sweep_id: str) -> StoredRun | None:
+        """Return the newest of at least two runs of this sweep whose process died in this stage, or None.
+
+        One death may have come from outside; with a second it is taken for the stage's own doing.
+        """
+        condition = f"tags.died_key = '{died_key}' and tags.sweep_id = '{sweep_id}'"
+        found = self._client.search_runs([self._experiments[experiment]], condition, max_results=2)
+        return _stored(found[0], experiment) if len(found) == 2 else None
+
     def log(self, record: Record) -> StoredRun:
         """Write a run; it is finished, and so visible to `find`, only when all of it is there."""
         from mlflow.entities import Metric, Param
