@@ -149,9 +149,10 @@ def test_artifacts_that_are_gone(places):
 
 def test_artifacts_in_another_place(places, tmp_path):
     elsewhere = replace(places, own_root=tmp_path / "other")
-    findings = list(tracking_store.check_addresses(elsewhere))
-    assert findings[-1].sentence.startswith("5 finished runs with artifacts outside")
-    assert "--artifact-root" in findings[-1].sentence
+    finding = the(tracking_store.check_addresses(elsewhere))
+    assert finding.sentence.startswith("5 finished runs with artifacts outside")
+    assert "--artifact-root" in finding.sentence
+    assert (finding.status, finding.repair) == ("warning", None)
 
 
 def test_a_locked_store(places, monkeypatch):

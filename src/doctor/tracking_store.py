@@ -95,7 +95,9 @@ def check_addresses(places: Places) -> Iterator[Finding]:
     if root is None or path is None:
         yield Finding("artifacts", OK, "are the server's to look after")
         return
-    found, locations = _sorted_by_place(places.store.runs, root), _stale_locations(path, root)
+    found = _sorted_by_place(places.store.runs, root)
+    meant = found.elsewhere and not found.stale  # somebody may have chosen that other place
+    locations = [] if meant else _stale_locations(path, root)
     if found.stale or locations:
         yield _moved(places, found, locations)
     elif not found.elsewhere and not found.gone:
