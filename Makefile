@@ -23,7 +23,7 @@ $(READY): pyproject.toml constraints.txt
 
 demo: setup ## Cohort, sweep of 36 combinations, database, figures, report
 	$(BIN)/python scripts/make_cohort.py
-	$(BIN)/python -m src.train -m sweeps=quick
+	$(BIN)/python -m src.train -m sweeps=quick hydra/launcher=joblib
 	$(BIN)/python scripts/extract_results.py
 	$(BIN)/python scripts/make_figures.py
 	$(BIN)/python scripts/run_benchmark.py

@@ -37,8 +37,8 @@ def run(quick: bool) -> list[Row]:
     ]
 
 
-def launch(folder: Path, *overrides: str, reused: bool = True) -> tuple[Cost, int]:
-    """Run the real command on a store in `folder`; return its cost and the number of combinations.
+def launch(folder: Path, *overrides: str, reused: bool = True, sweep: str = "smoke") -> tuple[Cost, int]:
+    """Run a sweep by the real command on a store in `folder`; return its cost and number of combinations.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def launch(folder: Path, *overrides: str, reused: bool = True) -> tuple[Cost, in
         f"data.folder='{folder}'",
         f"hydra.sweep.dir='{folder / 'multirun'}/${{now:%H-%M-%S-%f}}'",
     ]
-    command = [sys.executable, "-m", "src.train", "-m", "sweeps=smoke", *overrides, *places]
+    command = [sys.executable, "-m", "src.train", "-m", f"sweeps={sweep}", *overrides, *places]
     answers: list[subprocess.CompletedProcess[str]] = []
     spent = cost(
         lambda: answers.append(

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import multiprocessing
 import os
 import signal
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Callable
 from functools import cache
+from logging.handlers import QueueHandler
 from multiprocessing.connection import Connection, wait
+from multiprocessing.forkserver import ensure_running
 from typing import Any
 
 THREAD_VARIABLES = (
@@ -38,7 +42,7 @@ class ProcessDied(RuntimeError):
 
 
 def run_isolated(work: Callable[..., Any], *arguments: Any, on_message: Callable[[Any], None]) -> Any:
-    """Call `work(*arguments, send)` in a child process and return its result.
+    """Call `work(*arguments, send)` in a child process and return its result; what it logs is logged here.
 
     Parameters
     ----------
@@ -67,6 +71,9 @@ def run_isolated(work: Callable[..., Any], *arguments: Any, on_message: Callable
             if kind == "message":
                 on_message(value)
                 continue
+            if kind == "log":
+                _log(value)
+                continue
             process.join()
             if kind == "error":
                 raise ProcessDied(value)
@@ -90,6 +97,15 @@ def die_with_parent() -> None:
         threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
 
 
+def start_server() -> None:
+    """Start loading the libraries that the child processes will have; without it the first one starts that.
+
+    What is started ends with the thread that called this.
+    """
+    _server()
+    ensure_running()
+
+
 @cache
 def _server() -> Any:
     """Start the process that children are forked from: it has loaded the heavy libraries once.
@@ -106,13 +122,48 @@ def _server() -> Any:
 
 def _child(sender: Connection, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     die_with_parent()
+    to_parent = _ToParent(sender)
+    logging.root.handlers = [to_parent]
+    logging.root.setLevel(logging.INFO)
+    if not sys.warnoptions:  # libraries' warnings; `python -W default -m src.train` shows them
+        warnings.simplefilter("ignore")
     try:
-        result = work(*arguments, lambda message: sender.send(("message", message)))
+        result = work(*arguments, lambda message: to_parent.send("message", message))
     except Exception as error:  # noqa: BLE001 - the parent raises it, and the traceback goes to stderr
         traceback.print_exc()
-        sender.send(("error", f"the process ended with {type(error).__name__}: {error}"))
+        to_parent.send("error", f"the process ended with {type(error).__name__}: {error}")
     else:
-        sender.send(("result", result))
+        to_parent.send("result", result)
+
+
+class _ToParent(QueueHandler):
+    """Sends answers to the parent, and what is logged: its log file is the parent's to write."""
+
+    def __init__(self, sender: Connection) -> None:
+        super().__init__(sender)  # type: ignore[arg-type]
+        self.sender = sender
+        self.pid = os.getpid()
+
+    def send(self, kind: str, value: Any) -> None:
+        """Send one message; other threads wait."""
+        self.acquire()
+        try:
+            self.sender.send((kind, value))
+        finally:
+            self.release()
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        """Send a record; a process forked from this one must not write between its messages."""
+        if os.getpid() == self.pid:
+            self.send("log", record)
+        elif logging.lastResort is not None and record.levelno >= logging.WARNING:
+            logging.lastResort.handle(record)
+
+
+def _log(record: logging.LogRecord) -> None:
+    logger = logging.getLogger(record.name)
+    if logger.isEnabledFor(record.levelno):
+        logger.handle(record)
 
 
 def _exit_after(sentinel: Any) -> None:

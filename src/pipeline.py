@@ -8,6 +8,7 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from copy import copy
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ from src import stage_files
 from src.cohort import ARTEFACT_TYPES, Cohort, CohortError
 from src.combination import Combination, Step
 from src.evaluation.tuning import Tuned
+from src.isolation import ProcessDied
+from src.logs import events
 from src.networks.checkpoints import keep_in
 from src.provenance import accelerator, code_commit, package_versions
 from src.registry import FACTORS, load_registry
@@ -87,10 +90,13 @@ def run_combination(combination: Combination, report: Callable[[Any], None] = lo
         stage = message[1] if message[0] == "stage" else stage
         report(message)
 
-    try:
-        reused, run = Pipeline(combination, tracking, follow).run()
-    except Exception as error:  # noqa: BLE001 - whatever goes wrong becomes a FAILED run with its traceback
-        return log_failure(combination, tracking, stage, error, started)
+    with ExitStack() as failing:
+        try:
+            pipeline = Pipeline(combination, tracking, follow)
+            failing.enter_context(pipeline.failing)
+            reused, run = pipeline.run()
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong becomes a FAILED run with its traceback
+            return log_failure(combination, tracking, stage, error, started)
     return run_status(combination, "reused" if reused else "finished", run, started)
 
 
@@ -102,7 +108,8 @@ def log_failure(
     line = " ".join(str(error).split())[:MAX_ERROR] or "no message"
     tags = {"failed_stage": stage, "error_class": type(error).__name__, "error": line}
     if stage in combination.steps:
-        tags["failed_key"] = combination.keys()[stage]
+        # What killed a process may have had nothing to do with the stage: another combination may try it.
+        tags["died_key" if isinstance(error, ProcessDied) else "failed_key"] = combination.keys()[stage]
 
     def write(folder: Path) -> None:
         (folder / "traceback.txt").write_text(text, encoding="utf-8")
@@ -126,6 +133,7 @@ class Pipeline:
         self.report = report
         self.keys = combination.keys()
         self.runs: dict[str, StoredRun] = {}
+        self.failing = ExitStack()  # the lock of a stage that failed, until that is on record
         self.labelled = combination.cohort.subjects["label"].notna().to_numpy()
         self.fit_on = combination.cohort.fit_on
         self.fit_rows = ~self.labelled if self.fit_on == "unlabelled" else np.ones_like(self.labelled)
@@ -197,8 +205,13 @@ class Pipeline:
         """Return the folder with a stage's result, computed now if no finished run has it."""
         run = self._recall(stage)
         if run is None:
-            with self.tracking.lock(self.keys[stage]):
-                run = self._recall(stage) or self._compute(stage, compute)
+            with ExitStack() as held:
+                held.enter_context(self.tracking.lock(self.keys[stage]))
+                try:
+                    run = self._recall(stage) or self._compute(stage, compute)
+                except Exception:
+                    self.failing.push(held.pop_all())
+                    raise
         return self.tracking.artifacts(run)
 
     def _recall(self, stage: str) -> StoredRun | None:
@@ -206,16 +219,20 @@ class Pipeline:
         if run is not None:
             _warn_of_other_versions(run)
             self.runs[stage] = run
+            events.info("%s %s: reused, run %s", stage, self.combination.steps[stage].name, run.run_id)
         return run
 
     def _compute(self, stage: str, compute: Callable[[], Outcome]) -> StoredRun:
-        self.report(("stage", stage, self.combination.steps[stage].name))
+        name = self.combination.steps[stage].name
+        self.report(("stage", stage, name))
         self._refuse_known_failure(stage)
+        events.info("%s %s: being computed", stage, name)
         started = time.time()
         unfinished = self.tracking.unfinished(self.keys[stage])
         with keep_in(unfinished, lambda *epoch: self.report(("epochs", *epoch))):
             outcome = compute()
         self.runs[stage] = self._log(stage, outcome, started)
+        events.info("%s %s: computed, run %s", stage, name, self.runs[stage].run_id)
         shutil.rmtree(unfinished, ignore_errors=True)
         return self.runs[stage]
 
@@ -224,7 +241,8 @@ class Pipeline:
         sweep = self.combination.sweep_id
         if stage == "classifier" or not sweep:
             return
-        run = self.tracking.find_failure(_experiment("classifier"), self.keys[stage], sweep)
+        where, key = _experiment("classifier"), self.keys[stage]
+        run = self.tracking.find_failure(where, key, sweep) or self.tracking.find_deaths(where, key, sweep)
         if run is not None:
             raise PipelineError(f"failed before in this sweep, for {run.run_name}: {run.tags['error']}")
 
@@ -233,6 +251,13 @@ class Pipeline:
         tags = {"fit_on": self.fit_on, "versions": json.dumps(package_versions())} | links
         outcome = Outcome(outcome.write, outcome.metrics, tags | dict(outcome.tags))
         return self.tracking.log(_record(self.combination, stage, outcome, started, "FINISHED"))
+
+    def _build(self, step: Step) -> Any:
+        """Make a method that starts no more threads than the combination has cores."""
+        threads, cores = step.parameters.get("n_jobs"), self.combination.n_jobs
+        if threads is None:
+            return step.build()
+        return step.build(n_jobs=min(threads, cores) if threads > 0 else cores)
 
     def _view(self, step: Step, rows: np.ndarray) -> Cohort:
         """Return what a method may see: of the subjects a baseline's ages at most, truth only if needed."""
@@ -268,7 +293,7 @@ class Pipeline:
 
     def _detect(self) -> Outcome:
         step = self.combination.steps["outlier"]
-        detector = step.build()
+        detector = self._build(step)
         runs = self._members(step, Pipeline._detect)
         started = time.time()
         if step.is_ensemble:
@@ -325,7 +350,7 @@ class Pipeline:
 
     def _impute(self, missing: np.ndarray) -> Outcome:
         step, cohort = self.combination.steps["imputation"], self.cohort
-        imputer = step.build()
+        imputer = self._build(step)
         runs = self._members(step, partial(Pipeline._impute, missing=missing))
         started = time.time()
         if step.is_ensemble:
@@ -400,7 +425,7 @@ class Pipeline:
     def _featurise(self, pupil: np.ndarray | None) -> Outcome:
         step = self.combination.steps["features"]
         fitted = None if pupil is None else pupil[self.fit_rows]
-        featuriser = step.build().fit(fitted, self._view(step, self.fit_rows))
+        featuriser = self._build(step).fit(fitted, self._view(step, self.fit_rows))
         table = featuriser.transform(pupil, self._view(step, np.ones_like(self.fit_rows)))
         if len(table) != len(self.cohort):
             raise PipelineError(

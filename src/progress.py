@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from threading import local
 from typing import Any
 
 from tqdm import tqdm
@@ -20,47 +21,62 @@ class Progress:
     ----------
     total : int
         Number of combinations planned.
+    n_workers : int
+        Threads that use this at once; each has a bar of its own.
     """
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, n_workers: int = 1) -> None:
         self.total = total
         self.done = 0
+        self._n_workers = n_workers
         self._computed: list[float] = []
-        self._place = ""
-        self._bar = tqdm(bar_format=_WAITING, leave=False, disable=_no_terminal(), dynamic_ncols=True)
+        self._own = local()
+        self._bars: list[tqdm] = []
+
+    @property
+    def _bar(self) -> tqdm:
+        if not hasattr(self._own, "bar"):
+            self._own.bar = tqdm(bar_format=_WAITING, leave=False, disable=_no_terminal(), dynamic_ncols=True)
+            self._bars.append(self._own.bar)
+        return self._own.bar
 
     def starts(self, name: str) -> None:
         """Show a combination that begins."""
-        self._place = f"[{self.done + 1}/{self.total}]"
+        self._own.place = f"[{self.done + 1}/{self.total}]"
         self._show(name, _WAITING)
 
     def message(self, message: tuple[Any, ...] | None) -> None:
         """Show what a running combination reports (see `run_combination`); None means it is still running."""
+        bar = self._bar
         if message is None:
-            self._bar.refresh()
+            bar.refresh()
         elif message[0] == "stage":
             _, stage, method = message
             counted = stage == "classifier"
             self._show(f"{stage} {method}", _FITTING if counted else _WAITING)
-            if self._bar.disable and stage not in ("features", "classifier"):
+            if bar.disable and stage not in ("features", "classifier"):
                 print(f"    {stage} {method} ...", flush=True)
         elif message[0] == "epochs":
-            _, self._bar.n, self._bar.total, reached = message
-            self._bar.bar_format = _TRAINING
-            self._bar.set_postfix_str(reached)
+            _, bar.n, bar.total, reached = message
+            bar.bar_format = _TRAINING
+            bar.set_postfix_str(reached)
         else:
-            _, done, self._bar.total = message
-            self._bar.update(done - self._bar.n)
+            _, done, bar.total = message
+            bar.update(done - bar.n)
 
     def _show(self, what: str, bar_format: str) -> None:
-        self._bar.reset()
-        self._bar.bar_format = bar_format
-        self._bar.set_description_str(f"{self._place} {what}", refresh=False)
-        left = self._left()
-        self._bar.set_postfix_str(f"all: {left}" if left else "")
+        bar, left = self._bar, self._left()
+        bar.reset()
+        bar.bar_format = bar_format
+        bar.set_description_str(f"{self._own.place} {what}", refresh=False)
+        bar.set_postfix_str(f"all: {left}" if left else "")
 
     def ends(self, status: dict[str, Any]) -> None:
         """Print the line of a combination that ended."""
+        with tqdm.external_write_mode():  # one at a time, with the bars out of the way
+            print(self._line(status), flush=True)
+
+    def _line(self, status: dict[str, Any]) -> str:
         self.done += 1
         if status["state"] != "reused":
             self._computed.append(status["seconds"])
@@ -74,18 +90,19 @@ class Progress:
             f"[{self.done:>{len(str(self.total))}}/{self.total}] {status['state']:<8} {status['run_name']}"
         ]
         parts += [*numbers, status.get("error", ""), f"{status['seconds']:.1f} s", self._left()]
-        self._bar.clear()
-        print("  ".join(part for part in parts if part), flush=True)
+        return "  ".join(part for part in parts if part)
 
     def close(self) -> None:
-        """Take the bar off the terminal."""
-        self._bar.close()
+        """Take the bars off the terminal."""
+        for bar in self._bars:
+            bar.close()
 
     def _left(self) -> str:
         remaining = self.total - self.done
         if not remaining or not self._computed:
             return ""
-        return f"about {duration(remaining * sum(self._computed) / len(self._computed))} left"
+        each = sum(self._computed) / len(self._computed) / min(self._n_workers, remaining)
+        return f"about {duration(remaining * each)} left"
 
 
 def _no_terminal() -> bool:

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from uuid import uuid4
 
@@ -32,6 +33,8 @@ from src.combination import Combination
 from src.dry_run import look_ahead
 from src.evaluation.resampling import EvaluationError, inbag_counts, resample_id
 from src.isolation import ProcessDied, run_isolated
+from src.logs import LOG, events, log_file
+from src.parallel import check_going_on, number_of_workers, submit
 from src.pipeline import (
     PipelineError,
     find_finished,
@@ -51,10 +54,11 @@ _MANY = 150  # combinations; composing one takes a tenth of a second, and more f
 _EXPECTED = (CohortError, EvaluationError, PipelineError, RegistryError, TrackingError)
 
 
-def run_job(config: DictConfig) -> dict[str, str]:
+def run_job(config: DictConfig) -> None:
     """Run the job Hydra composed: a combination, and after it its cohort's baselines if they are missing.
 
-    A failure is recorded and returned; only a single run exits with 1 for it, a sweep does so at its end.
+    Where there are workers, one of them does so, and this returns at once. A failure is recorded; only a
+    single run exits with 1 for it, a sweep does so at its end.
     """
     hydra_config = HydraConfig.get()
     single = hydra_config.mode == RunMode.RUN
@@ -66,22 +70,39 @@ def run_job(config: DictConfig) -> dict[str, str]:
         tracking = open_tracking(combination)
         if single:
             tracking.close_dead_runs()
-    progress = _progress(plan.get("jobs", 1))
+    progress, path = _progress(plan.get("jobs", 1)), Path(hydra_config.runtime.output_dir) / STATUS
+    if not (single or config.dry_run):
+        submit(partial(_work, combination, baselines, progress, path))
+        return
+    # What is timed to look ahead is timed alone.
     if config.dry_run:
         status = look_ahead(combination)
+        status["seconds"] /= number_of_workers()
+        _keep(status, combination, progress, path)
     else:
-        status = _run(combination, progress)
-        errors = {baseline.run_name: _ensure_baseline(baseline, progress) for baseline in baselines}
-        status["baseline_errors"] = {name: error for name, error in errors.items() if error}
-    status["sweep_id"] = combination.sweep_id
-    _write_json(Path(hydra_config.runtime.output_dir) / STATUS, status)
-    progress.ends(status)
+        status = _work(combination, baselines, progress, path)
     if single:
         progress.close()
         print(_closing([status], 1, config.dry_run))
         if _went_wrong([status], 1):
             raise Failed(1)
-    return {"state": status["state"]}
+
+
+def _work(
+    combination: Combination, baselines: list[Combination], progress: Progress, path: Path
+) -> dict[str, Any]:
+    with log_file(path.with_name(LOG)):
+        status = _run(combination, progress)
+        errors = {baseline.run_name: _ensure_baseline(baseline, progress) for baseline in baselines}
+    status["baseline_errors"] = {name: error for name, error in errors.items() if error}
+    return _keep(status, combination, progress, path)
+
+
+def _keep(status: dict[str, Any], combination: Combination, progress: Progress, path: Path) -> dict[str, Any]:
+    status["sweep_id"] = combination.sweep_id
+    _write_json(path, status)
+    progress.ends(status)
+    return status
 
 
 class Failed(SystemExit):
@@ -96,6 +117,7 @@ class SweepCallback(Callback):
         with _clear_errors():
             sweep_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid4().hex[:6]}"
             jobs = _jobs(config)
+            _check_workers(config.hydra.launcher)
             self.folder = Path(config.hydra.sweep.dir).absolute()
             self.folder.mkdir(parents=True, exist_ok=True)
             name = config.hydra.runtime.choices.get("sweeps") or "ad hoc"
@@ -139,6 +161,13 @@ def _jobs(config: DictConfig) -> list[_Job]:
         other = tuple(word for word in job if word.partition("=")[0] not in FACTORS)
         jobs.append(_Job(other, {stage: name.strip("'\"") for stage, name in methods.items()}))
     return jobs
+
+
+def _check_workers(launcher: DictConfig) -> None:
+    """Refuse a number of workers that is none before the sweep is on record."""
+    n_jobs = launcher.get("n_jobs", 1)
+    if not isinstance(n_jobs, int) or n_jobs < 1:
+        raise PipelineError(f"hydra.launcher.n_jobs is {n_jobs!r}; expected a number of workers, at least 1")
 
 
 def _by_cohort(jobs: list[_Job]) -> list[list[_Job]]:
@@ -218,6 +247,18 @@ def _resample_id(combination: Combination) -> str:
 
 
 def _run(combination: Combination, progress: Progress) -> dict[str, Any]:
+    """Run a combination unless it is finished already; its log file says what became of it."""
+    events.info("begins %s", combination.run_name)
+    status = _run_or_reuse(combination, progress)
+    end = f"{status['state']} {status['run_name']}, {status['seconds']:.1f} s, run {status['run_id']}"
+    if status["state"] == "failed":
+        events.error("%s, in %s: %s", end, status["stage"], status["error"])
+    else:
+        events.info(end)
+    return status
+
+
+def _run_or_reuse(combination: Combination, progress: Progress) -> dict[str, Any]:
     """Run a combination in a process of its own, unless it is finished already."""
     started = time.time()
     tracking = open_tracking(combination)
@@ -225,6 +266,7 @@ def _run(combination: Combination, progress: Progress) -> dict[str, Any]:
 
     def show(message: Any) -> None:
         nonlocal stage
+        check_going_on()
         if message is not None and message[0] == "stage":
             stage = message[1]
         progress.message(message)
@@ -242,6 +284,9 @@ def _run(combination: Combination, progress: Progress) -> dict[str, Any]:
     return status
 
 
+_one_asks = Lock()  # of the workers
+
+
 @cache
 def _baselines() -> set[str]:
     """Keys of the baselines this process has seen to."""
@@ -251,9 +296,10 @@ def _baselines() -> set[str]:
 def _ensure_baseline(baseline: Combination, progress: Progress) -> str:
     """Run a baseline of the cohort if this process has not seen to it; return why it failed, or nothing."""
     key = baseline.keys()["classifier"]
-    if key in _baselines():
-        return ""
-    _baselines().add(key)
+    with _one_asks:
+        if key in _baselines():
+            return ""
+        _baselines().add(key)
     return _run(baseline, progress).get("error", "")
 
 
@@ -282,7 +328,7 @@ def _closing(records: list[dict[str, Any]], planned: int, dry_run: bool) -> str:
 
 @cache
 def _progress(total: int) -> Progress:
-    return Progress(total)
+    return Progress(total, number_of_workers())
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -71,6 +72,8 @@ def load_libraries() -> None:
     import mlflow.store.tracking.sqlalchemy_store
     import mlflow.tracking  # noqa: F401
 
+    _let_us_log()
+
 
 def default_tracking_uri() -> str:
     """Return the address of the store in the repository."""
@@ -119,6 +122,15 @@ class Tracking:
         condition = f"tags.failed_key = '{failed_key}' and tags.sweep_id = '{sweep_id}'"
         found = self._client.search_runs([self._experiments[experiment]], condition, max_results=1)
         return _stored(found[0], experiment) if found else None
+
+    def find_deaths(self, experiment: str, died_key: str, sweep_id: str) -> StoredRun | None:
+        """Return the newest of at least two runs of this sweep whose process died in this stage, or None.
+
+        One death may have come from outside; with a second it is taken for the stage's own doing.
+        """
+        condition = f"tags.died_key = '{died_key}' and tags.sweep_id = '{sweep_id}'"
+        found = self._client.search_runs([self._experiments[experiment]], condition, max_results=2)
+        return _stored(found[0], experiment) if len(found) == 2 else None
 
     def log(self, record: Record) -> StoredRun:
         """Write a run; it is finished, and so visible to `find`, only when all of it is there."""
@@ -170,12 +182,22 @@ class Tracking:
         """Return the folder, which need not exist, for what a stage keeps while it is computed."""
         return (self._root or ROOT / "mlartifacts") / ".unfinished" / stage_key
 
+    def discard(self, run: StoredRun, folder: Path) -> None:
+        """Delete a run and the folder of its own that holds its artifacts.
+
+        The folder goes first, under another name, so that nobody finds half of it.
+        """
+        aside = folder.with_name(f".removed-{folder.name}")
+        folder.rename(aside)
+        self._client.delete_run(run.run_id)
+        shutil.rmtree(aside)
+
     def close_dead_runs(self) -> int:
         """Mark runs that a killed process of this machine left RUNNING as KILLED; return how many."""
         running = self._client.search_runs(
             list(self._experiments.values()), "attributes.status = 'RUNNING'", max_results=_PAGE
         )
-        dead = [run for run in running if _is_dead(run.data.tags.get("process", ""))]
+        dead = [run for run in running if is_dead(run.data.tags.get("process", ""))]
         for run in dead:
             self._client.set_terminated(run.info.run_id, "KILLED")
         return len(dead)
@@ -265,10 +287,18 @@ def artifact_folder(run: StoredRun, artifact_root: Path | None = None) -> Path:
 def _client(uri: str) -> Any:
     from mlflow.tracking import MlflowClient
 
-    for library in ("mlflow", "alembic"):  # after the import, which sets its own levels
-        logging.getLogger(library).setLevel(logging.WARNING)
+    _let_us_log()
     with _answers(uri):
         return MlflowClient(uri)
+
+
+def _let_us_log() -> None:
+    """Take from MLflow, once imported, what it set up for its log: ours decides where lines go."""
+    for library in ("mlflow", "alembic"):
+        logger = logging.getLogger(library)
+        logger.setLevel(logging.WARNING)
+        logger.handlers.clear()
+        logger.propagate = True
 
 
 @contextmanager
@@ -338,12 +368,14 @@ def _process() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def _is_dead(process: str) -> bool:
+def is_dead(process: str) -> bool:
+    """Whether a process a run was logged by (its tag `process`) was on this machine and is gone."""
     host, _, pid = process.rpartition(":")
-    return host == socket.gethostname() and pid.isdigit() and not _is_alive(int(pid))
+    return host == socket.gethostname() and pid.isdigit() and not is_alive(int(pid))
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine is there."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -26,10 +26,10 @@ def register_resolvers() -> None:
 
 
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")
-def _job(config: DictConfig) -> dict[str, str]:
+def _job(config: DictConfig) -> None:
     from src.sweep import run_job
 
-    return run_job(config)
+    run_job(config)
 
 
 def main() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
@@ -59,6 +61,19 @@ class EveryNth(Watcher):
     def detect(self, cohort):
         calls.append(("detect", cohort))
         return np.tile(np.arange(cohort.pupil.shape[1]) % self.n == 0, (len(cohort), 1))
+
+
+class Threaded(Watcher):
+    """A detector that remembers how many threads it may start."""
+
+    started: ClassVar[list[int]] = []
+
+    def __init__(self, n_jobs: int) -> None:
+        self.n_jobs = n_jobs
+
+    def fit(self, cohort):
+        self.started.append(self.n_jobs)
+        return super().fit(cohort)
 
 
 class Knowing(Watcher):

@@ -8,13 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from commands import run
+from filelock import FileLock, Timeout
 
 from src import stage_files
 from src.cohort.file import read_cohort, write_cohort
 from src.cohort.synthetic import generate
 from src.combination import CohortCard, Combination, Step
 from src.evaluation.tuning import Tuning
-from src.pipeline import Pipeline, _warn_of_odd_mask, open_tracking, run_combination
+from src.isolation import ProcessDied
+from src.pipeline import Pipeline, _warn_of_odd_mask, log_failure, open_tracking, run_combination
 from src.provenance import accelerator
 from src.results.bootstrap_pickle import load
 from src.tracking import list_runs
@@ -289,6 +291,44 @@ def test_a_stage_that_failed_is_not_tried_again_in_its_sweep_but_in_the_next(com
     assert kinds() == ["fit"]
     run_combination(replace(other, sweep_id="s2"))
     assert kinds() == ["fit", "fit"]
+
+
+def test_a_stage_that_fails_is_held_until_that_is_on_record(combination, monkeypatch):
+    """Or one that waited for it would begin anew before it could know."""
+    combination, held = with_step(combination, "outlier", "dummy_methods.Raises"), []
+
+    def is_held(*_) -> dict:
+        with pytest.raises(Timeout):
+            FileLock(lock, timeout=0).acquire()
+        held.append(lock)
+        return {}
+
+    lock = combination.tracking_uri.removeprefix("sqlite:///").replace("mlflow.db", "mlartifacts/.locks/")
+    lock += combination.keys()["outlier"]
+    monkeypatch.setattr("src.pipeline.log_failure", is_held)
+    run_combination(combination)
+    assert held == [lock]
+    FileLock(lock, timeout=0).acquire()
+
+
+def test_a_stage_whose_process_died_is_tried_again_once(combination):
+    tracking = open_tracking(combination)
+    died = ProcessDied("the process died with exit code -9")
+    log_failure(combination, tracking, "outlier", died, 0.0)
+    other = with_step(combination, "classifier", "src.classifiers.xgboost.XGBoost", n_trees=3)
+    assert run_combination(other)["state"] == "finished"
+    again = with_step(combination, "outlier", "dummy_methods.EveryNth", n=3)
+    for _ in range(2):
+        log_failure(again, tracking, "outlier", died, 0.0)
+    assert "failed before in this sweep" in run_combination(again)["error"]
+
+
+@pytest.mark.parametrize(("asked", "given"), [(1, 1), (2, 2), (4, 2), (-1, 2)])
+def test_a_method_starts_no_more_threads_than_the_combination_has_cores(combination, asked, given):
+    combination = replace(with_step(combination, "outlier", "dummy_methods.Threaded", n_jobs=asked), n_jobs=2)
+    dummy_methods.Threaded.started.clear()
+    run_combination(combination)
+    assert dummy_methods.Threaded.started == [given]
 
 
 @pytest.mark.parametrize(

@@ -46,3 +46,12 @@ def test_epochs_are_on_the_bar(monkeypatch, capsys):
     assert "imputation CSDI  25%" in shown
     assert "5/20 epochs" in shown
     assert "loss 0.3" in shown
+
+
+def test_several_workers_share_what_is_left(capsys):
+    progress = Progress(5, n_workers=2)
+    for _ in range(4):
+        progress.ends(status("finished", 20.0))
+    lines = [line.split("s  ")[1] for line in capsys.readouterr().out.splitlines()]
+    # two at once do four in the time of two; the last one is done by one worker
+    assert lines == ["about 40 s left", "about 30 s left", "about 20 s left", "about 20 s left"]

@@ -1,0 +1,46 @@
+"""`hydra/launcher=joblib`: the workers of `src.parallel` for Hydra, which takes launchers from here only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+
+class WorkersLauncher(Launcher):
+    """Composes the jobs one after another, while up to `n_jobs` of those composed are computed."""
+
+    def __init__(self, n_jobs: int) -> None:
+        self.n_jobs = n_jobs
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep what a job needs."""
+        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run the jobs, in another order than they are given in; return what Hydra keeps of each."""
+        from src.parallel import in_turns, workers
+
+        setup_globals()
+        configure_log(self.config.hydra.job_logging, self.config.hydra.verbose)
+        # What a combination finds where others run beside it; evaluation.n_jobs may say otherwise.
+        OmegaConf.register_new_resolver("available_cores", lambda: 1, replace=True)
+        with workers(self.n_jobs):
+            returns = {k: self._start(initial_job_idx + k, job_overrides[k]) for k in in_turns(job_overrides)}
+        return [returns[k] for k in sorted(returns)]
+
+    def _start(self, number: int, overrides: Sequence[str]) -> JobReturn:
+        config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = number
+        return run_job(
+            hydra_context=self.hydra_context,
+            task_function=self.task_function,
+            config=config,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+            configure_logging=False,  # it would take the handlers away while workers use them
+        )

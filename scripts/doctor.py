@@ -1,0 +1,98 @@
+"""Look for what is wrong with the installation, the store of runs and the files, and say what to do.
+
+Exits with 1 if there is a problem. Nothing is changed without --clean, which asks before each kind of thing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+if TYPE_CHECKING:
+    from src.doctor.finding import Finding
+
+DATABASE = ROOT / "data" / "public" / "foundation_plr_results.db"
+LISTED = 10  # lines of details; --json has all
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; 0 when there is no problem (or none is left), 1 when there is."""
+    options = _options(arguments)
+    from src.doctor.examination import examine
+    from src.doctor.finding import PROBLEM
+    from src.doctor.places import Places
+
+    places = Places(options.tracking_uri, options.db.absolute(), Path.cwd(), options.artifact_root)
+    findings = examine(places)
+    if not options.json:
+        for finding in findings:
+            print(_lines(finding))
+    mended = _clean(findings, options.yes, options.json) if options.clean else []
+    if options.json:
+        print(json.dumps([_plain(finding, finding in mended) for finding in findings], indent=1))
+    elif not options.clean and any(finding.repair for finding in findings):
+        print("What --clean would ask:")
+        print("\n".join(f"  {finding.repair.question}" for finding in findings if finding.repair))
+    return int(any(finding.status == PROBLEM and finding not in mended for finding in findings))
+
+
+def _clean(findings: list[Finding], yes: bool, silent: bool) -> list[Finding]:
+    """Ask about each kind of thing and clean up what is agreed to; return what was."""
+    mended = []
+    for finding in findings:
+        if finding.repair and (yes or _agreed(finding.repair.question)):
+            done = finding.repair.do()
+            mended.append(finding)
+            if not silent:
+                print(f"{finding.check}: {done}")
+    return mended
+
+
+def _agreed(question: str) -> bool:
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:  # nobody is there to answer
+        print()
+        return False
+
+
+def _lines(finding: Finding) -> str:
+    details = [f"           {line}" for line in finding.details[:LISTED]]
+    more = len(finding.details) - LISTED
+    details += [f"           and {more} more"] if more > 0 else []
+    return "\n".join([f"{finding.status:<8} {finding.check}: {finding.sentence}", *details])
+
+
+def _plain(finding: Finding, mended: bool) -> dict[str, object]:
+    plain = {"check": finding.check, "status": finding.status, "sentence": finding.sentence}
+    repair = finding.repair.question if finding.repair else None
+    return plain | {"details": list(finding.details), "repair": repair, "mended": mended}
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    default = f"sqlite:///{ROOT / 'mlflow.db'}"
+    parser.add_argument("--tracking-uri", default=default, help="address of the store (default: %(default)s)")
+    parser.add_argument("--artifact-root", type=Path, help="folder of the artifacts, if not beside the store")
+    parser.add_argument("--db", type=Path, default=DATABASE, help="results database (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.add_argument("--clean", action="store_true", help="clean up, after a question for each kind")
+    parser.add_argument("--yes", action="store_true", help="answer every question of --clean with yes")
+    options = parser.parse_args(arguments)
+    if options.json and options.clean and not options.yes:
+        parser.error("--clean asks; with --json add --yes")
+    if options.tracking_uri.startswith("sqlite:///") and not options.tracking_uri.startswith("sqlite:////"):
+        parser.error("--tracking-uri is relative; write sqlite:/// followed by an absolute path")
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

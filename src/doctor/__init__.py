@@ -1,0 +1,1 @@
+"""What may be wrong with an installation, its store and its files, and how to mend it."""

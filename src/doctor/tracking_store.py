@@ -1,0 +1,177 @@
+"""The tracking store: can it be read and written, and are its addresses those of where it lies."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+from src.doctor.finding import OK, PROBLEM, WARNING, Finding, Repair, count
+from src.doctor.places import Places
+from src.tracking import StoredRun, Tracking, TrackingError, is_dead
+
+_WAIT_S = 2.0
+
+
+def check_store(places: Places) -> Iterator[Finding]:
+    """Whether the store answers, is sound and can be written."""
+    path = places.sqlite
+    if path is not None and not path.is_file():
+        yield Finding("tracking store", WARNING, f"there is no {path} yet: the first run makes it")
+        return
+    try:
+        n_runs = len(places.store.runs)
+        trouble = "" if path is None else _damage(path) or _not_writable(path)
+    except TrackingError as error:
+        yield Finding("tracking store", PROBLEM, f"{error}; or restore it from a copy")
+        return
+    if trouble:
+        yield Finding("tracking store", PROBLEM, trouble)
+    else:
+        yield Finding("tracking store", OK, f"{places.uri}: {count(n_runs, 'run')}")
+
+
+def _damage(path: Path) -> str:
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+            answer = connection.execute("PRAGMA integrity_check(3)").fetchall()
+    except sqlite3.DatabaseError as error:
+        answer = [(str(error),)]
+    if answer == [("ok",)]:
+        return ""
+    reason = "; ".join(" ".join(str(line).split()) for (line,) in answer)
+    return f"{path} is damaged ({reason}): restore it from a copy, or move it away and run the sweeps again"
+
+
+def _not_writable(path: Path) -> str:
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=_WAIT_S)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            return f"{path} is locked by another program: wait until it is done, or end it"
+        return f"{path} cannot be written ({error}): give yourself the right to, or free disk space"
+    return ""
+
+
+def check_unfinished_runs(places: Places) -> Iterator[Finding]:
+    """Whether runs are RUNNING whose process is gone."""
+    running = [run for run in places.store.runs if run.status == "RUNNING"]
+    dead = [run for run in running if is_dead(run.tags.get("process", ""))]
+    if not dead:
+        other = f"; {count(len(running), 'run')} of living processes or other machines" if running else ""
+        yield Finding("unfinished runs", OK, f"none left by a process that died{other}")
+        return
+
+    def close() -> str:
+        tracking = Tracking(places.uri, tuple({run.experiment for run in dead}), places.artifacts)
+        return f"{count(tracking.close_dead_runs(), 'run')} marked KILLED"
+
+    yield Finding(
+        "unfinished runs",
+        WARNING,
+        f"{count(len(dead), 'run')} left by processes that died: the next run closes them, or --clean now",
+        tuple(f"{run.run_name} ({run.run_id})" for run in dead),
+        Repair(f"Mark {count(len(dead), 'run')} whose process is gone as KILLED?", close),
+    )
+
+
+@dataclass(frozen=True)
+class _Addresses:
+    """Finished runs by what became of their artifacts."""
+
+    stale: list[StoredRun]
+    elsewhere: list[StoredRun]
+    gone: list[StoredRun]
+
+
+def check_addresses(places: Places) -> Iterator[Finding]:
+    """Whether artifacts lie where the store says: a store that was moved or copied says otherwise."""
+    root, path = places.artifacts, places.sqlite
+    if root is None or path is None:
+        yield Finding("artifacts", OK, "are the server's to look after")
+        return
+    found = _sorted_by_place(places.store.runs, root)
+    meant = found.elsewhere and not found.stale  # somebody may have chosen that other place
+    locations = [] if meant else _stale_locations(path, root)
+    if found.stale or locations:
+        yield _moved(places, found, locations)
+    elif not found.elsewhere and not found.gone:
+        yield Finding("artifacts", OK, f"all in {root}")
+    if found.elsewhere:
+        sentence = (
+            f"{count(len(found.elsewhere), 'finished run')} with artifacts outside {root}: pass "
+            "--artifact-root if they are meant to lie there, or copy them here"
+        )
+        yield Finding("artifacts", WARNING, sentence, _names(found.elsewhere))
+    if found.gone:
+        sentence = (
+            f"{count(len(found.gone), 'finished run')} without artifacts: copy them into {root}, or repeat "
+            "the sweep, which makes them again"
+        )
+        yield Finding("artifacts", PROBLEM, sentence, _names(found.gone))
+
+
+def _moved(places: Places, found: _Addresses, locations: list[str]) -> Finding:
+    root, path = places.artifacts, places.sqlite
+    assert root is not None and path is not None
+
+    def rewrite() -> str:
+        stale = _sorted_by_place(places.read_again().runs, root).stale
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as connection, connection:
+            connection.executemany(
+                "UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?",
+                [((_own(run, root)).as_uri(), run.run_id) for run in stale],
+            )
+            connection.executemany(
+                "UPDATE experiments SET artifact_location = ? WHERE name = ?",
+                [((root / name).as_uri(), name) for name in _stale_locations(path, root)],
+            )
+        return f"the addresses of {count(len(stale), 'run')} say {root}"
+
+    sentence = (
+        f"the store was moved or copied: the addresses of {count(len(found.stale), 'finished run')} and "
+        f"{count(len(locations), 'experiment')} are those of another place, where new runs would be written; "
+        "--clean corrects them"
+    )
+    return Finding(
+        "artifacts",
+        PROBLEM if locations else WARNING,
+        sentence,
+        _names(found.stale),
+        Repair(f"Write {root} into the store as the place of its artifacts?", rewrite),
+    )
+
+
+def _sorted_by_place(runs: list[StoredRun], root: Path) -> _Addresses:
+    found = _Addresses([], [], [])
+    for run in runs:
+        stored, own = Path(unquote(urlparse(run.artifact_uri).path)), _own(run, root)
+        if run.status != "FINISHED" or (own.is_dir() and stored.is_dir() and own.samefile(stored)):
+            continue
+        where = found.stale if own.is_dir() else found.elsewhere if stored.is_dir() else found.gone
+        where.append(run)
+    return found
+
+
+def _own(run: StoredRun, root: Path) -> Path:
+    return root.absolute() / run.experiment / run.run_id / "artifacts"
+
+
+def _stale_locations(path: Path, root: Path) -> list[str]:
+    """Experiments of this program whose new runs would be written into another folder than the store's."""
+    from src.registry import load_registry
+
+    own = {e.experiment for e in load_registry().experiments.values()}
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+        rows = connection.execute("SELECT name, artifact_location FROM experiments").fetchall()
+    places = {name: Path(unquote(urlparse(place).path)) for name, place in rows if name in own}
+    return [name for name, place in places.items() if place != root.absolute() / name]
+
+
+def _names(runs: list[StoredRun]) -> tuple[str, ...]:
+    return tuple(f"{run.run_name} ({run.experiment}/{run.run_id})" for run in runs)
