@@ -17,6 +17,7 @@ import pandas as pd
 
 from src.evaluation.tuning import Tuning
 from src.networks.weights import unpublished_files, weights_identity
+from src.patience import PATIENCE_S
 from src.registry import FACTORS
 from src.requirements import NotReady
 
@@ -179,6 +180,7 @@ class Combination:
     """One cell of the design, ready to be run in any process.
 
     `tuning` says how the classifier's parameters are searched for; None: they are as in its config.
+    `patience_s` is how long to wait for a store of runs that does not answer.
     `steps` maps each stage to its method; the baseline on age alone has no outlier and no imputation step.
     """
 
@@ -194,6 +196,7 @@ class Combination:
     sweep_id: str
     config: str
     tuning: Tuning | None = None
+    patience_s: float = PATIENCE_S
 
     @property
     def factors(self) -> dict[str, str]:
