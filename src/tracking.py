@@ -28,14 +28,18 @@ from src.patience import PATIENCE_S, GaveUp, Patience
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")  # a server that takes longer is asked again
 # Ours is the only patience: MLflow's would create a run twice where the answer to the first request was lost.
 os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA_VERSION = "1"
-HERE = ROOT / "mlartifacts"
+HERE_VARIABLE = "PLR_LOCAL"
+HERE = Path(os.environ.get(HERE_VARIABLE) or ROOT / "mlartifacts")
 """Where this machine keeps what it cannot keep beside a store's artifacts: locks, checkpoints, downloads."""
+
+DOWNLOADS = HERE / ".downloads"
 
 _PAGE = 1000  # search_runs returns no more than this at once, without saying so
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -392,7 +396,7 @@ def artifact_folder(run: StoredRun, artifact_root: Path | None = None) -> Path:
         return stored if own is None or stored.is_dir() else own
     if own is not None and own.is_dir():
         return own
-    return HERE / ".downloads" / f"{run.run_id}-{run.end_time}"  # a run that goes on may get more
+    return DOWNLOADS / f"{run.run_id}-{run.end_time}"  # a run that goes on may get more
 
 
 def is_local(run: StoredRun) -> bool:

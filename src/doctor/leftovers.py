@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from src.doctor.finding import OK, WARNING, Finding, Repair, count, shown, size_of
 from src.doctor.places import Places
-from src.tracking import is_alive
+from src.tracking import HERE, is_alive
 
 _DRAFT = re.compile(r"\..+\.(?P<pid>\d+)(\.building.*)?")
 _TEMPORARY = re.compile(r"\.writing-\w+|\.removed-\w+|\..+\.part|plr-(artifacts|study)-\w+")
@@ -23,9 +23,7 @@ _HOUR_S, _DAY_S = 3600, 24 * 3600
 
 def check_checkpoints(places: Places) -> Iterator[Finding]:
     """Whether trainings that were interrupted left checkpoints."""
-    root = places.artifacts
-    if root is None:
-        return
+    root = places.artifacts or HERE
     left = [folder for folder in _checkpoints(root) if not _in_use(root, folder.name)]
     if not left:
         yield Finding("checkpoints", OK, "none left by an interrupted training")
@@ -102,7 +100,7 @@ def _drafts(places: Places) -> list[Path]:
     folders += [] if places.sqlite is None else [places.sqlite.parent]
     found = [path for folder in folders for path in folder.glob("*")]
     deep = [places.here / "multirun", places.here / "outputs", places.data / "private", place_of("")]
-    deep += [] if places.artifacts is None else [places.artifacts]
+    deep += [places.artifacts or HERE]
     found += [path for folder in deep for path in folder.rglob(".*")]
     return sorted({path.absolute() for path in found if not path.is_symlink() and _is_left(path)})
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from src.doctor.finding import OK, PROBLEM, WARNING, Finding, count, shown, size_of
 from src.doctor.places import ROOT, Places
+from src.tracking import DOWNLOADS
 
 _SCARCE, _NONE_LEFT = 5e9, 5e8  # bytes: a sweep of 440 combinations takes some 3 GB
 _EXTRACT = "python scripts/extract_results.py"
@@ -64,6 +65,7 @@ def check_disk(places: Places) -> Iterator[Finding]:
     }
     if places.sqlite is not None:
         kinds["tracking store"] = list(places.sqlite.parent.glob(f"{places.sqlite.name}*"))
+    kinds["downloads from servers (you may delete them)"] = [DOWNLOADS]
     if root is not None and root.is_dir():
         kinds["checkpoints"] = [root / ".unfinished"]
         kinds |= {f"artifacts {f.name}": [f] for f in sorted(root.iterdir()) if not f.name.startswith(".")}

@@ -26,7 +26,8 @@ def check_store(places: Places) -> Iterator[Finding]:
         n_runs = len(places.store.runs)
         trouble = "" if path is None else _damage(path) or _not_writable(path)
     except TrackingError as error:
-        yield Finding("tracking store", PROBLEM, f"{error}; or restore it from a copy")
+        other = "" if path is None else "; or restore it from a copy"
+        yield Finding("tracking store", PROBLEM, f"{error}{other}")
         return
     if trouble:
         yield Finding("tracking store", PROBLEM, trouble)
