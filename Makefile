@@ -5,7 +5,7 @@ TORCH_PIP_ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo figures notebooks clear-notebooks test fuzz lint bench
+.PHONY: help setup demo figures notebooks clear-notebooks test test-server fuzz lint bench
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -45,6 +45,9 @@ clear-notebooks: setup ## Take the outputs out of the notebooks, as they are com
 
 test: setup ## All tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-server: setup ## Sweeps against a real MLflow server on PostgreSQL (apt-get, if it is missing), minutes
+	scripts/tracking_check.sh
 
 fuzz: setup ## Every reader of files against 100,000 new inputs, hours
 	FUZZ_INPUTS=100000 $(BIN)/python -m pytest -n 2 --hypothesis-profile=explore tests/*/test_fuzzed_*.py

@@ -4,7 +4,7 @@
 # folder, everything it starts listens on this machine only, and is stopped at the end, whatever happens.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-PYTHON=${PYTHON:-$PWD/.venv/bin/python}
+PYTHON=$PWD/.venv/bin/python
 
 say() { echo "== $*"; }
 fail() { echo "tracking_check: $*" >&2; exit 1; }

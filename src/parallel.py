@@ -73,15 +73,16 @@ def submit(work: Callable[[], Any]) -> None:
         _workers.work.append(_workers.pool.submit(work))
 
 
-def stop(reason: BaseException) -> None:
-    """Begin no more work and end what runs, here and with `check_going_on`; `workers` raises the reason.
+def stop(reason: BaseException) -> BaseException:
+    """Begin no more work, and end what runs as soon as it asks `check_going_on`.
 
-    Without workers it is raised now.
+    Returns the reason that `workers` will raise: of several the first one.
     """
     if _workers is None:
-        raise reason
+        return reason
     _workers.stopped_by = _workers.stopped_by or reason
     _workers.pool.shutdown(wait=False, cancel_futures=True)
+    return _workers.stopped_by
 
 
 def check_going_on() -> None:

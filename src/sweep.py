@@ -63,7 +63,7 @@ def run_job(config: DictConfig) -> None:
     hydra_config = HydraConfig.get()
     single = hydra_config.mode == RunMode.RUN
     plan = {} if single else json.loads((Path(hydra_config.sweep.dir) / PLAN).read_text(encoding="utf-8"))
-    with _clear_errors():
+    with _clear_errors(), _ending_all():
         combination = read_combination(config, plan.get("sweep_id", ""))
         _check_resampling(combination)
         baselines = baselines_of(config, combination, plan.get("first", hydra_config.overrides.task))
@@ -91,17 +91,9 @@ def run_job(config: DictConfig) -> None:
 def _work(
     combination: Combination, baselines: list[Combination], progress: Progress, path: Path
 ) -> dict[str, Any]:
-    """Run a combination and baselines; end the sweep where the store takes no results."""
-    try:
-        with log_file(path.with_name(LOG)):
-            status = _run(combination, progress)
-            errors = {baseline.run_name: _ensure_baseline(baseline, progress) for baseline in baselines}
-    except TrackingError as error:
-        with _one_asks:
-            check_going_on()  # whoever noticed it first has said so
-            progress.close()
-            stop(_told(error))
-        raise
+    with _ending_all(), log_file(path.with_name(LOG)):
+        status = _run(combination, progress)
+        errors = {baseline.run_name: _ensure_baseline(baseline, progress) for baseline in baselines}
     status["baseline_errors"] = {name: error for name, error in errors.items() if error}
     return _keep(status, combination, progress, path)
 
@@ -122,7 +114,7 @@ class SweepCallback(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Write the plan, into the folder of the sweep and into the store."""
-        with _clear_errors():
+        with _clear_errors(), _ending_all():
             sweep_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid4().hex[:6]}"
             jobs = _jobs(config)
             _check_workers(config.hydra.launcher)
@@ -352,7 +344,8 @@ def _clear_errors() -> Iterator[None]:
     try:
         yield
     except _EXPECTED as error:
-        raise _told(error) from error
+        _tell(error)
+        raise SystemExit(2) from error
     except HydraException as error:
         print(error, file=sys.stderr)
         raise SystemExit(1) from error
@@ -364,10 +357,21 @@ def _clear_errors() -> Iterator[None]:
         raise SystemExit(2) from error
 
 
-def _told(error: Exception) -> SystemExit:
-    """Tell a user what to mend; return the exit of the command, which says whether to try again later."""
+@contextmanager
+def _ending_all() -> Iterator[None]:
+    """End the command, not one combination, where the store takes no results; of its workers one says so."""
+    try:
+        yield
+    except TrackingError as error:
+        end = SystemExit(os.EX_TEMPFAIL if isinstance(error, StoreAway) else 2)
+        with _one_asks:
+            if stop(end) is end:
+                _tell(error)
+        raise stop(end) from error
+
+
+def _tell(error: Exception) -> None:
     print(f"{type(error).__name__}: {error}", file=sys.stderr)
-    return SystemExit(os.EX_TEMPFAIL if isinstance(error, StoreAway) else 2)
 
 
 def _write_json(path: Path, contents: Any) -> None:

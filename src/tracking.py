@@ -136,6 +136,10 @@ class Tracking:
         self.uri = uri
         self._root = artifact_root or default_artifact_root(uri)
         _check_address(uri)
+        if artifact_root is not None and _sqlite_path(uri) is None and not artifact_root.is_dir():
+            raise TrackingError(
+                f"there is no folder {artifact_root}; make or mount it, or correct artifact_root"
+            )
         self._create_file()
         self._client = _Client(uri, patience_s)
         self._experiments = self._prepare(experiments)
