@@ -21,12 +21,14 @@ postgres_folder() { find /usr/lib/postgresql -path '*/bin/initdb' 2>/dev/null | 
 if [ -z "$(postgres_folder)" ]; then
     [ "$(id -u)" = 0 ] || fail "PostgreSQL is missing; install it: sudo apt-get install postgresql"
     say "installing PostgreSQL (apt-get install postgresql)"
-    # Without this Debian makes and starts a cluster of its own.
-    mkdir -p /etc/postgresql-common
-    [ -e /etc/postgresql-common/createcluster.conf ] ||
-        echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
+    # Otherwise Debian makes and starts a cluster of its own.
+    NO_CLUSTER=/etc/postgresql-common/createcluster.conf
+    mkdir -p "$(dirname $NO_CLUSTER)"
+    if [ -e $NO_CLUSTER ]; then NO_CLUSTER=; else echo "create_main_cluster = false" >$NO_CLUSTER; fi
     apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends postgresql >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends postgresql >/dev/null ||
+        fail "apt-get could not install postgresql"
+    [ -z "$NO_CLUSTER" ] || rm "$NO_CLUSTER"
 fi
 POSTGRES=$(postgres_folder)
 [ -n "$POSTGRES" ] || fail "PostgreSQL was installed, but /usr/lib/postgresql has no initdb"
@@ -79,8 +81,9 @@ start_postgres() {
 }
 
 start_server() { # name of the database, further options of mlflow server
-    # setsid: a group of its own, so that all of it can be killed; one worker: with more each request takes 44 ms longer
-    MLFLOW_DISABLE_TELEMETRY=true setsid "$PYTHON" -m mlflow server --host 127.0.0.1 --port "$PORT" --workers 1 \
+    # setsid: a group of its own, so that all of it can be killed. One worker: with more each request takes 44 ms longer.
+    MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
+        setsid "$PYTHON" -m mlflow server --host 127.0.0.1 --port "$PORT" --workers 1 \
         --backend-store-uri "postgresql://plr@127.0.0.1:$PG_PORT/$1" "${@:2}" >>"$FOLDER/server.log" 2>&1 &
     SERVER=$!
 }
@@ -95,7 +98,7 @@ wait_for_server() {
 
 # --- sweeps ----------------------------------------------------------------------------------------------------
 
-export OMP_NUM_THREADS=1 PYTHONPATH=$PWD PLR_LOCAL=$FOLDER/local
+export OMP_NUM_THREADS=1 PYTHONPATH=$PWD PLR_LOCAL=$FOLDER/local no_proxy=127.0.0.1 NO_PROXY=127.0.0.1
 start_sweep() { # name, words: four at once
     "$PYTHON" -m src.train -m sweeps=smoke hydra/launcher=joblib hydra.launcher.n_jobs=4 tracking=server \
         "hydra.sweep.dir=$FOLDER/sweeps/$1" "${@:2}" >"$FOLDER/$1.txt" 2>&1 &
@@ -109,7 +112,7 @@ ends_with() { # name, exit status, text it must have printed
     grep -q -- "$3" "$FOLDER/$1.txt" || { cat "$FOLDER/$1.txt"; fail "the sweep did not print: $3"; }
 }
 wait_for_result() { # name: until the first combination is on record
-    until grep -q '^\[1/8\]' "$FOLDER/$1.txt"; do
+    until grep -qs '^\[1/8\]' "$FOLDER/$1.txt"; do
         kill -0 "$SWEEP" 2>/dev/null || { cat "$FOLDER/$1.txt"; fail "the sweep ended too soon"; }
         sleep 0.1
     done
