@@ -56,7 +56,7 @@ class Patience:
         GaveUp
             If there was no answer for `limit_s`. Asked once more, it raises this without waiting again.
         """
-        pause, told = _FIRST_PAUSE_S, False
+        pause, told, began = _FIRST_PAUSE_S, False, time.monotonic()
         while True:
             try:
                 answer = question()
@@ -64,9 +64,10 @@ class Patience:
                 reason = self.why_away(error)
                 if not reason:
                     raise
-                away_s = self._away_s()
+                self._since = began if self._since is None else self._since
+                away_s = time.monotonic() - self._since
                 if away_s >= self.limit_s:
-                    raise GaveUp(self._sentence(reason)) from error
+                    raise GaveUp(self._sentence(reason, away_s)) from error
             else:
                 self._since = None
                 if told:
@@ -79,13 +80,8 @@ class Patience:
             _wait(min(pause * _JITTER.uniform(0.5, 1.0), self.limit_s - away_s))
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 
-    def _away_s(self) -> float:
-        if self._since is None:
-            self._since = time.monotonic()
-        return time.monotonic() - self._since
-
-    def _sentence(self, reason: str) -> str:
-        since = datetime.now(UTC) - timedelta(seconds=self._away_s())
+    def _sentence(self, reason: str, away_s: float) -> str:
+        since = datetime.now(UTC) - timedelta(seconds=away_s)
         return f"{self.name} has not answered since {since:%H:%M:%S} UTC ({reason})"
 
 

@@ -452,29 +452,23 @@ class _Client:
 
 def _why_away(uri: str, error: Exception) -> str:
     """Return why the store is away, if it is that this error means; otherwise nothing."""
-    from mlflow.exceptions import MlflowException
+    from requests import RequestException
     from sqlalchemy.exc import OperationalError
 
-    text = str(error).splitlines()[0] if str(error) else ""
     if _sqlite_path(uri) is not None:
-        return "it is locked by another program" if "database is locked" in text else ""
-    failed_request = _request_error(error)
-    if failed_request is not None:
-        return _why_failed(failed_request)
-    away = isinstance(error, OperationalError)
-    if isinstance(error, MlflowException):
-        # MLflow keeps of what went wrong with each file the text only.
-        if "while downloading" in text:
-            return "" if "Client Error" in str(error) else _end_of(str(error).splitlines()[-1])
-        away = error.error_code == "TEMPORARILY_UNAVAILABLE"
-    return _end_of(text) if away else ""
+        cause = _behind(error, sqlite3.Error)
+        return "it is locked by another program" if "database is locked" in str(cause) else ""
+    if request := _behind(error, RequestException):
+        return _why_failed(request)
+    if "while downloading" in str(error):  # MLflow keeps of what went wrong with each file the text only
+        return "" if "Client Error" in str(error) else _end_of(str(error).splitlines()[-1])
+    database = _behind(error, OperationalError)
+    return _end_of(str(database.orig).partition("\n")[0]) if database else ""
 
 
-def _request_error(error: BaseException | None) -> Any:
-    """Return the error of a request behind another one."""
-    from requests import RequestException
-
-    while error is not None and not isinstance(error, RequestException):
+def _behind(error: BaseException | None, kind: type[BaseException]) -> Any:
+    """Return the error of a kind that led to another one; None if none did."""
+    while error is not None and not isinstance(error, kind):
         error = error.__cause__ or error.__context__
     return error
 
@@ -501,10 +495,13 @@ def _when_away(uri: str) -> str:
 
 def _refusal(uri: str, error: Exception) -> str:
     """Return a sentence on what a store refused, and what to do."""
-    request = _request_error(error)
-    answer = getattr(request, "response", None)
+    from requests import RequestException
+    from sqlalchemy.exc import DBAPIError
+
+    answer = getattr(_behind(error, RequestException), "response", None)
     status = getattr(error, "get_http_status_code", lambda: None)() if answer is None else answer.status_code
-    reason = str(error).partition("\n")[0][:500]
+    database = _behind(error, DBAPIError)
+    reason = str(database.orig if database else error).partition("\n")[0][:500]
     if _sqlite_path(uri) is not None:
         return f"the store at {uri} cannot be used: {reason}; python scripts/doctor.py may know more"
     if status in (401, 403):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -125,14 +126,33 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(uri):
     assert "secret" not in str(refused.value)
 
 
-def locked() -> Exception:
+def locked(why: str = "database is locked") -> Exception:
     """What MLflow raises after it has waited for a sqlite file."""
     from mlflow.exceptions import MlflowException
     from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
+    from sqlalchemy.exc import OperationalError
 
-    return MlflowException(
-        "(sqlite3.OperationalError) database is locked\n[SQL: ...]", TEMPORARILY_UNAVAILABLE
-    )
+    cause = sqlite3.OperationalError(why)
+    error = OperationalError("INSERT INTO tags", ("error", "database is locked"), cause)
+    error.add_detail("raised as a result of Query-invoked autoflush")
+    error.__cause__ = cause
+    raised = MlflowException(message=error, error_code=TEMPORARILY_UNAVAILABLE)
+    raised.__cause__ = error
+    return raised
+
+
+def test_another_fault_of_a_file_is_no_reason_to_wait(tracking_uri):
+    tracking = Tracking(tracking_uri, ("A",), patience_s=60)
+
+    def fail(*arguments: Any) -> None:
+        raise locked("database or disk is full")
+
+    tracking._client._client = SimpleNamespace(create_run=fail)
+    with pytest.raises(
+        TrackingError, match=r"mlflow\.db cannot be used: database or disk is full; "
+    ) as refused:
+        tracking.log(record())
+    assert not isinstance(refused.value, StoreAway)
 
 
 class Faulty:
