@@ -34,7 +34,7 @@ from src.dry_run import look_ahead
 from src.evaluation.resampling import EvaluationError, inbag_counts, resample_id
 from src.isolation import ProcessDied, run_isolated
 from src.logs import LOG, events, log_file
-from src.parallel import check_going_on, number_of_workers, stop, submit
+from src.parallel import Stopped, check_going_on, number_of_workers, stop, submit
 from src.pipeline import (
     PipelineError,
     find_finished,
@@ -368,6 +368,8 @@ def _ending_all() -> Iterator[None]:
             if stop(end) is end:
                 _tell(error)
         raise stop(end) from error
+    except Stopped as error:  # another one has said why
+        raise stop(error) from error
 
 
 def _tell(error: Exception) -> None:

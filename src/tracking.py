@@ -35,8 +35,7 @@ os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA_VERSION = "1"
-HERE_VARIABLE = "PLR_LOCAL"
-HERE = Path(os.environ.get(HERE_VARIABLE) or ROOT / "mlartifacts")
+HERE = Path(os.environ.get("PLR_LOCAL") or ROOT / "mlartifacts").absolute()
 """Where this machine keeps what it cannot keep beside a store's artifacts: locks, checkpoints, downloads."""
 
 DOWNLOADS = HERE / ".downloads"

@@ -25,7 +25,7 @@ from src.pipeline import run_combination
 from src.progress import Progress
 from src.registry import RegistryError
 from src.settings import read_combination
-from src.sweep import _clear_errors, _work
+from src.sweep import _clear_errors, _ending_all, _work
 from src.tracking import (
     NoArtifacts,
     StoreAway,
@@ -357,6 +357,25 @@ def test_a_sweep_whose_results_cannot_be_logged_ends_with_one_sentence(
     assert capsys.readouterr().err == f"{kind.__name__}: the store is gone\n"
     assert 1 <= len(begun) <= max(n_workers, 1)
     assert list(tmp_path.glob("*")) == []
+
+
+def test_who_waits_when_another_one_ends_the_sweep_ends_with_it(server, capsys):
+    """The command's own thread, that composes the next job, included."""
+    server.close()
+    waits = threading.Event()
+
+    def give_up() -> None:
+        waits.wait(30)
+        with _ending_all():
+            raise StoreAway("gone")
+
+    with pytest.raises(SystemExit) as stopped, workers(1):
+        submit(give_up)
+        with _clear_errors(), _ending_all():
+            waits.set()
+            Tracking(server.uri, (), patience_s=600)
+    assert stopped.value.code == 75
+    assert capsys.readouterr().err == "StoreAway: gone\n"
 
 
 # --- settings -----------------------------------------------------------------------------------------
