@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import run, start
+from commands import ROOT, run, start
 from omegaconf import OmegaConf
 
 from src.parallel import Stopped, check_going_on, in_turns, number_of_workers, submit, workers
@@ -83,6 +84,23 @@ def test_predictions_are_those_of_one_worker_bit_by_bit(stores):
     for name, contents in results["one"].items():
         for array in SAME:
             np.testing.assert_array_equal(contents[array], results["two"][name][array])
+
+
+def compare(*words: object) -> int:
+    spec = importlib.util.spec_from_file_location("compare_stores", ROOT / "scripts" / "compare_stores.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script.main([str(word) for word in words])
+
+
+def test_the_script_that_compares_stores_finds_the_same_and_differences(stores, empty_store, capsys):
+    one, two = (folder / "mlflow.db" for folder in stores.values())
+    assert compare(two, one, "--writers", 2) == 0
+    assert capsys.readouterr().out == "the same: 16 finished runs, 2 at a time at most\n"
+    assert compare(one, two, "--writers", 2) == 1
+    assert "1 processes at most were at work at once, not 2" in capsys.readouterr().out
+    assert compare(one, empty_store) == 1
+    assert capsys.readouterr().out.count("is in one store only") == 16
 
 
 def children(pid: int) -> list[int]:
