@@ -43,10 +43,11 @@ def run(quick: bool) -> list[Row]:
         folder = Path(name)
         written = {n: _written(folder / f"writers{n}", n) for n in WRITERS}
         found = {n: _found(folder / f"store{n}", n) for n in SIZES[: 1 if quick else None]}
-        stages = _stages(folder / "sweep", "smoke" if quick else "quick")
+        stages, composed = _stages(folder / "sweep", "smoke" if quick else "quick")
         extracted = _extracted(folder / "extraction", 50 if quick else STUDY)
     rows = [Row(f"a run is logged, {n} at once", 1000 * s, "ms") for n, s in written.items()]
     rows += [Row(f"a stage is looked up among {n} runs", 1000 * s, "ms") for n, s in found.items()]
+    rows.append(Row("a combination is composed, found finished and passed over", 1000 * composed, "ms"))
     for stage, what in STAGES.items():
         rows += [Row(f"{what}: computed", stages[stage].seconds, "s")]
         rows += [Row(f"{what}: stored", stages[stage].megabytes, "MB")]
@@ -54,11 +55,15 @@ def run(quick: bool) -> list[Row]:
     rows += [Row("a run in the database", extracted.megabytes, "MB")]
     if quick:
         return rows
-    return rows + list(_projected(min(written.values()), found, stages, extracted))
+    return rows + list(_projected(min(written.values()), found, composed, stages, extracted))
 
 
 def _projected(
-    written: float, found: Mapping[int, float], stages: Mapping[str, Stage], extracted: Stage
+    written: float,
+    found: Mapping[int, float],
+    composed: float,
+    stages: Mapping[str, Stage],
+    extracted: Stage,
 ) -> Iterator[Row]:
     """What the grid would cost if everything were proportional; a look-up is, to the number of runs."""
     n = _runs_of_stages()
@@ -72,6 +77,7 @@ def _projected(
     largest = max(found)
     # Half of the runs are there on average, and each of the four stages is looked up.
     look_up = found[largest] * runs / largest / 2
+    yield Row("grid: composed by one command", cells * composed / 3600, "h")
     yield Row("grid: logged by one writer after the other", runs * written / 3600, "h")
     yield Row("grid: looked up, one after the other", len(STAGES) * cells * look_up / 3600, "h")
     yield Row("grid: extracted on this machine", cells * extracted.seconds / 3600, "h")
@@ -154,11 +160,11 @@ def _fill(database: Path, experiment: str, n: int) -> None:
     connection.close()
 
 
-def _stages(folder: Path, sweep: str) -> dict[str, Stage]:
-    """Run a sweep by two workers and look at what it left."""
+def _stages(folder: Path, sweep: str) -> tuple[dict[str, Stage], float]:
+    """Run a sweep by two workers and look at what it left; run it again, and return the seconds each takes."""
     folder.mkdir()
-    parameters = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
-    launch(folder, *parameters, reused=False, sweep=sweep)
+    launch(folder, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", reused=False, sweep=sweep)
+    again, n = launch(folder, sweep=sweep)
     runs = [r for r in list_runs(f"sqlite:///{folder / 'mlflow.db'}") if r.status == "FINISHED"]
     experiments = load_registry().experiments
     of = {
@@ -169,12 +175,13 @@ def _stages(folder: Path, sweep: str) -> dict[str, Stage]:
         ]
         for stage in STAGES
     }
-    return {
+    stages = {
         stage: Stage(
             float(np.mean([r.metrics["duration_s"] for r in found])), float(np.mean([*map(_size, found)]))
         )
         for stage, found in of.items()
     }
+    return stages, again.clock / n
 
 
 def _size(run: StoredRun) -> float:
