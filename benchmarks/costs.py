@@ -161,7 +161,7 @@ def _fill(database: Path, experiment: str, n: int) -> None:
 
 
 def _stages(folder: Path, sweep: str) -> tuple[dict[str, Stage], float]:
-    """Run a sweep by two workers and look at what it left; run it again, and return the seconds each takes."""
+    """Run a sweep by two workers and look at what it left; return the seconds of one run again, too."""
     folder.mkdir()
     launch(folder, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", reused=False, sweep=sweep)
     again, n = launch(folder, sweep=sweep)
