@@ -399,7 +399,7 @@ def artifact_folder(run: StoredRun, artifact_root: Path | None = None) -> Path:
         return stored if own is None or stored.is_dir() else own
     if own is not None and own.is_dir():
         return own
-    return DOWNLOADS / f"{run.run_id}-{run.end_time}"  # a run that goes on may get more
+    return DOWNLOADS / f"{Path(run.run_id).name}-{run.end_time}"  # a run that goes on may get more
 
 
 def is_local(run: StoredRun) -> bool:
