@@ -25,13 +25,12 @@ if [ -z "$(postgres_folder)" ]; then
     NO_CLUSTER=/etc/postgresql-common/createcluster.conf
     mkdir -p "$(dirname $NO_CLUSTER)"
     if [ -e $NO_CLUSTER ]; then NO_CLUSTER=; else echo "create_main_cluster = false" >$NO_CLUSTER; fi
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends postgresql >/dev/null ||
-        fail "apt-get could not install postgresql"
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+        apt-get install -qq -y --no-install-recommends postgresql >/dev/null; } || say "apt-get failed"
     [ -z "$NO_CLUSTER" ] || rm "$NO_CLUSTER"
 fi
 POSTGRES=$(postgres_folder)
-[ -n "$POSTGRES" ] || fail "PostgreSQL was installed, but /usr/lib/postgresql has no initdb"
+[ -n "$POSTGRES" ] || fail "there is no PostgreSQL in /usr/lib/postgresql; see what apt-get said"
 # PostgreSQL refuses to be run by root.
 as_owner() { if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi; }
 
@@ -52,7 +51,7 @@ stop_server() {
 finish() {
     status=$?
     trap - EXIT
-    [ -z "$SWEEP" ] || kill "$SWEEP" 2>/dev/null || true
+    [ -z "$SWEEP" ] || { kill "$SWEEP" 2>/dev/null && wait "$SWEEP"; } || true
     stop_server
     if [ -f "$DATABASE/data/postmaster.pid" ]; then
         (cd / && as_owner "$POSTGRES/pg_ctl" -D "$DATABASE/data" -m fast stop >/dev/null) || true
