@@ -20,6 +20,9 @@ from test_tracking import record
 
 import src.sweep
 import src.tracking
+from src.doctor.finding import OK, PROBLEM
+from src.doctor.places import Places
+from src.doctor.tracking_store import check_store
 from src.parallel import submit, workers
 from src.pipeline import run_combination
 from src.progress import Progress
@@ -117,6 +120,16 @@ def test_a_server_that_is_not_there_is_named_with_what_to_do(server):
         Tracking(server.uri, (), patience_s=0)
     with pytest.raises(StoreAway, match=message):
         list_runs(server.uri)
+
+
+def test_the_doctor_says_that_a_server_is_away(server, tmp_path):
+    places = Places(server.uri, tmp_path / "results.db", tmp_path)
+    (finding,) = check_store(places)
+    assert (finding.status, finding.sentence) == (OK, f"{server.uri}: 0 runs")
+    server.close()
+    (finding,) = check_store(Places(server.uri, tmp_path / "results.db", tmp_path))
+    assert finding.status == PROBLEM and "start it and repeat the command" in finding.sentence
+    assert "from a copy" not in finding.sentence
 
 
 @pytest.mark.parametrize("uri", ["http://somebody:secret@127.0.0.1:5000", "postgresql://a:secret@host/db"])
