@@ -18,6 +18,7 @@ import pandas as pd
 
 from src.evaluation.tuning import Tuning
 from src.networks.weights import unpublished_files, weights_identity
+from src.patience import PATIENCE_S
 from src.registry import FACTORS, load_registry
 from src.requirements import NotReady
 
@@ -185,7 +186,8 @@ class Combination:
 
     `tuning` says how the classifier's parameters are searched for; None: they are as in its config.
     `steps` maps each stage to its method; the baseline on age alone has no outlier and no imputation step.
-    `experiments` maps each stage to the MLflow experiment its runs go to.
+    `experiments` maps each stage to the MLflow experiment its runs go to; `patience_s` is how long to wait
+    for a store of runs that does not answer.
     """
 
     kind: str
@@ -201,6 +203,7 @@ class Combination:
     config: str
     tuning: Tuning | None = None
     experiments: Mapping[str, str] = field(default_factory=_experiments)
+    patience_s: float = PATIENCE_S
 
     @property
     def factors(self) -> dict[str, str]:

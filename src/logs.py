@@ -52,9 +52,23 @@ class OneLine(logging.Formatter):
 
 
 class ForTerminal(logging.Filter):
-    """Lets pass what this project logs besides its events, and of libraries their errors."""
+    """Lets pass what this project logs besides its events, and of libraries their errors.
+
+    What all workers notice at once (a record's `news`) passes once, until there is other news.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._one_asks = threading.Lock()
+        self._news = ""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to show the record."""
         ours = record.name.partition(".")[0] == _OURS.name
-        return record.name != events.name and (ours or record.levelno >= logging.ERROR)
+        shown = record.name != events.name and (ours or record.levelno >= logging.ERROR)
+        return shown and self._is_news(getattr(record, "news", ""))
+
+    def _is_news(self, news: str) -> bool:
+        with self._one_asks:
+            known, self._news = self._news, news or self._news
+        return not news or news != known

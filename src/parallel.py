@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,7 @@ class _Workers:
     pool: ThreadPoolExecutor
     number: int
     work: list[Future[Any]] = field(default_factory=list)
-    stopped: bool = False
+    stopped_by: BaseException | None = None
 
 
 _workers: _Workers | None = None
@@ -34,7 +34,7 @@ def workers(number: int) -> Iterator[None]:
     """Let up to `number` pieces of work, that are handed in with `submit`, be done at once; wait for all.
 
     An error, whether in the work or in the block, is raised when everything that was handed in is done.
-    Ctrl-C stops it.
+    Ctrl-C and `stop` end it.
     """
     global _workers
     # By this thread: what is started by another ends with that one, and takes what it forked with it.
@@ -44,14 +44,16 @@ def workers(number: int) -> Iterator[None]:
     try:
         yield
         for work in group.work:
-            work.exception()
-    except KeyboardInterrupt:
-        group.stopped = True
-        pool.shutdown(wait=False, cancel_futures=True)
+            with suppress(CancelledError):
+                work.exception()
+    except KeyboardInterrupt as interruption:
+        stop(interruption)
         raise
     finally:
         pool.shutdown()
         _workers = None
+    if group.stopped_by is not None:
+        raise group.stopped_by
     for work in group.work:
         work.result()
 
@@ -65,13 +67,26 @@ def submit(work: Callable[[], Any]) -> None:
     """Hand in work; without workers it is done now."""
     if _workers is None:
         work()
+    elif _workers.stopped_by is not None:
+        raise _workers.stopped_by
     else:
         _workers.work.append(_workers.pool.submit(work))
 
 
+def stop(reason: BaseException) -> None:
+    """Begin no more work and end what runs, here and with `check_going_on`; `workers` raises the reason.
+
+    Without workers it is raised now.
+    """
+    if _workers is None:
+        raise reason
+    _workers.stopped_by = _workers.stopped_by or reason
+    _workers.pool.shutdown(wait=False, cancel_futures=True)
+
+
 def check_going_on() -> None:
     """Raise `Stopped` if the command was stopped; work that takes long asks now and then."""
-    if _workers is not None and _workers.stopped:
+    if _workers is not None and _workers.stopped_by is not None:
         raise Stopped("the command was stopped")
 
 

@@ -27,7 +27,7 @@ from src.logs import events
 from src.networks.checkpoints import keep_in
 from src.provenance import accelerator, code_commit, package_versions
 from src.registry import FACTORS
-from src.tracking import Record, StoredRun, Tracking
+from src.tracking import Record, StoreAway, StoredRun, Tracking, TrackingError
 
 STAGES = ("outlier", "imputation", "features", "classifier")
 N_EXAMPLES = 4
@@ -54,7 +54,7 @@ class Outcome:
 def open_tracking(combination: Combination) -> Tracking:
     """Return the store of runs a combination belongs to."""
     experiments = tuple(combination.experiments.values())
-    return Tracking(combination.tracking_uri, experiments, combination.artifact_root)
+    return Tracking(combination.tracking_uri, experiments, combination.artifact_root, combination.patience_s)
 
 
 def find_finished(combination: Combination, tracking: Tracking) -> StoredRun | None:
@@ -79,8 +79,16 @@ def run_combination(combination: Combination, report: Callable[[Any], None] = lo
     -------
     dict
         `state` ('finished', 'reused' or 'failed'), `run_name`, `run_id`, `seconds`, `metrics`; for a
-        failure also `stage` and `error`.
+        failure also `stage` and `error`. Where the store takes no record: `state` 'not logged' and `error`,
+        a `TrackingError`.
     """
+    try:
+        return _run_and_log(combination, report)
+    except TrackingError as error:
+        return {"state": "not logged", "error": error}
+
+
+def _run_and_log(combination: Combination, report: Callable[[Any], None]) -> dict[str, Any]:
     started = time.time()
     tracking = open_tracking(combination)
     stage = "setup"
@@ -95,6 +103,8 @@ def run_combination(combination: Combination, report: Callable[[Any], None] = lo
             pipeline = Pipeline(combination, tracking, follow)
             failing.enter_context(pipeline.failing)
             reused, run = pipeline.run()
+        except StoreAway:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever goes wrong becomes a FAILED run with its traceback
             return log_failure(combination, tracking, stage, error, started)
     return run_status(combination, "reused" if reused else "finished", run, started)
@@ -279,6 +289,8 @@ class Pipeline:
             alone = self._alone(member)
             try:
                 alone._remember(step.stage, partial(compute, alone))
+            except StoreAway:
+                raise
             except Exception as error:
                 reason = f"{type(error).__name__}: {error}"
                 raise PipelineError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -55,6 +56,9 @@ def read_combination(
     if config.evaluation.permutation_every < 0:
         every = config.evaluation.permutation_every
         raise RegistryError(f"evaluation.permutation_every is {every}; expected 0 (never) or more")
+    patience = config.tracking.patience_s
+    if not isinstance(patience, int | float) or not 0 <= patience < math.inf:
+        raise RegistryError(f"tracking.patience_s is {patience!r}; expected a number of seconds, 0 or more")
     for stage in FACTORS:
         load_registry().method(stage, choices[stage])
     tuning = _tuning(config, words)
@@ -78,6 +82,7 @@ def read_combination(
         sweep_id=sweep_id,
         config=OmegaConf.to_yaml(config, resolve=True),
         tuning=tuning,
+        patience_s=float(patience),
     )
 
 

@@ -34,7 +34,7 @@ from src.dry_run import look_ahead
 from src.evaluation.resampling import EvaluationError, inbag_counts, resample_id
 from src.isolation import ProcessDied, run_isolated
 from src.logs import LOG, events, log_file
-from src.parallel import check_going_on, number_of_workers, submit
+from src.parallel import check_going_on, number_of_workers, stop, submit
 from src.pipeline import (
     PipelineError,
     find_finished,
@@ -46,7 +46,7 @@ from src.pipeline import (
 from src.progress import Progress, duration
 from src.registry import FACTORS, RegistryError, load_registry
 from src.settings import baselines_of, is_baseline, read_combination, tuned_name
-from src.tracking import Record, TrackingError
+from src.tracking import Record, StoreAway, TrackingError
 
 PLAN = "planned.json"
 STATUS = "status.json"
@@ -91,9 +91,17 @@ def run_job(config: DictConfig) -> None:
 def _work(
     combination: Combination, baselines: list[Combination], progress: Progress, path: Path
 ) -> dict[str, Any]:
-    with log_file(path.with_name(LOG)):
-        status = _run(combination, progress)
-        errors = {baseline.run_name: _ensure_baseline(baseline, progress) for baseline in baselines}
+    """Run a combination and baselines; end the sweep where the store takes no results."""
+    try:
+        with log_file(path.with_name(LOG)):
+            status = _run(combination, progress)
+            errors = {baseline.run_name: _ensure_baseline(baseline, progress) for baseline in baselines}
+    except TrackingError as error:
+        with _one_asks:
+            check_going_on()  # whoever noticed it first has said so
+            progress.close()
+            stop(_told(error))
+        raise
     status["baseline_errors"] = {name: error for name, error in errors.items() if error}
     return _keep(status, combination, progress, path)
 
@@ -192,6 +200,8 @@ def _log_plan(plan: Mapping[str, Any], jobs: list[_Job], dry_run: bool) -> None:
         return
     tracking = open_tracking(combination)
     tracking.close_dead_runs()
+    if not tracking.is_shared:
+        print("the server keeps the artifacts: another machine may compute the same stage at the same time")
     cohort = combination.cohort
     tags = {"kind": "sweep", "sweep_id": plan["sweep_id"], "cohort_hash": cohort.content_hash}
     tags |= {"source": cohort.source, "resample_id": _resample_id(combination), "unit": cohort.unit}
@@ -277,6 +287,8 @@ def _run_or_reuse(combination: Combination, progress: Progress) -> dict[str, Any
             return run_status(combination, "reused", run, started)
         progress.starts(combination.run_name)
         status = run_isolated(run_combination, combination, on_message=show)
+        if status["state"] == "not logged":
+            raise status["error"]
     except (ProcessDied, ModuleNotFoundError) as error:
         return log_failure(combination, tracking, stage, error, started)
     if status["state"] == "finished" and combination.kind == "combination" and stage != "classifier":
@@ -340,8 +352,7 @@ def _clear_errors() -> Iterator[None]:
     try:
         yield
     except _EXPECTED as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
+        raise _told(error) from error
     except HydraException as error:
         print(error, file=sys.stderr)
         raise SystemExit(1) from error
@@ -351,6 +362,12 @@ def _clear_errors() -> Iterator[None]:
     except Exception as error:
         traceback.print_exc()
         raise SystemExit(2) from error
+
+
+def _told(error: Exception) -> SystemExit:
+    """Tell a user what to mend; return the exit of the command, which says whether to try again later."""
+    print(f"{type(error).__name__}: {error}", file=sys.stderr)
+    return SystemExit(os.EX_TEMPFAIL if isinstance(error, StoreAway) else 2)
 
 
 def _write_json(path: Path, contents: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import socket
 import sqlite3
@@ -13,25 +14,45 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import unquote, urlparse
+from uuid import uuid4
 
 from filelock import FileLock
 
+from src.patience import PATIENCE_S, GaveUp, Patience
+
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # MLflow's 7 take minutes where no server is
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")  # a server that takes longer is asked again
+# Ours is the only patience: MLflow's would create a run twice where the answer to the first request was lost.
+os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA_VERSION = "1"
+HERE = ROOT / "mlartifacts"
+"""Where this machine keeps what it cannot keep beside a store's artifacts: locks, checkpoints, downloads."""
+
 _PAGE = 1000  # search_runs returns no more than this at once, without saying so
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 log = logging.getLogger(__name__)
 
 
 class TrackingError(RuntimeError):
     """The store of runs cannot be used; the message says which, and what to do."""
+
+
+class StoreAway(TrackingError):
+    """The store did not answer for as long as there was patience."""
+
+
+class NoArtifacts(TrackingError):
+    """A run's artifacts are not where the store says."""
 
 
 @dataclass(frozen=True)
@@ -91,28 +112,46 @@ class Tracking:
         Experiments that must exist.
     artifact_root : Path, optional
         Folder of the artifacts; beside the sqlite file by default, the server's choice otherwise.
+    patience_s : float
+        How long every method waits for a store that does not answer.
 
     Raises
     ------
     TrackingError
-        If the store cannot be opened.
+        If the store cannot be opened, from every method if it refuses what is asked, and `StoreAway` if it
+        does not answer.
     """
 
-    def __init__(self, uri: str, experiments: tuple[str, ...], artifact_root: Path | None = None) -> None:
+    def __init__(
+        self,
+        uri: str,
+        experiments: tuple[str, ...],
+        artifact_root: Path | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self.uri = uri
         self._root = artifact_root or default_artifact_root(uri)
-        self._locks = self._root / ".locks" if self._root else None
         _check_address(uri)
         self._create_file()
-        self._client = _client(uri)
+        self._client = _Client(uri, patience_s)
         self._experiments = self._prepare(experiments)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the artifacts lie in a folder of this machine, and locks with them."""
+        return self._root is not None
+
+    @property
+    def _own(self) -> Path:
+        """Folder for what is not the store's."""
+        return self._root or HERE
 
     def find(self, experiment: str, stage_key: str) -> StoredRun | None:
         """Return the newest finished run with this key, or None."""
         condition = f"tags.stage_key = '{stage_key}' and attributes.status = 'FINISHED'"
         found = self._client.search_runs([self._experiments[experiment]], condition, max_results=1)
         run = _stored(found[0], experiment) if found else None
-        if run is not None and self._root is not None and not artifact_folder(run, self._root).is_dir():
+        if run is not None and is_local(run) and not artifact_folder(run, self._root).is_dir():
             log.warning("%s is finished, but its artifacts are gone: it is made again", run.run_name)
             return None
         return run
@@ -139,10 +178,7 @@ class Tracking:
         now = int(time.time() * 1000)
         tags = {key: str(value) for key, value in record.tags.items()}
         tags |= {"schema_version": SCHEMA_VERSION, "process": _process()}
-        run = self._client.create_run(
-            self._experiments[record.experiment], int(record.started * 1000), tags, record.run_name
-        )
-        run_id = run.info.run_id
+        run_id = self._create(record, tags).info.run_id
         status = "FAILED"
         try:
             self._client.log_batch(
@@ -158,29 +194,81 @@ class Tracking:
             self._client.set_terminated(run_id, status)
         return _stored(self._client.get_run(run_id), record.experiment)
 
-    def artifacts(self, run: StoredRun) -> Path:
-        """Return the local folder with a run's artifacts (downloaded once, if they are on a server)."""
+    def _create(self, record: Record, tags: Mapping[str, str]) -> Any:
+        """Create a run; when asked again, look first whether only the answer was lost."""
+        experiment, own = self._experiments[record.experiment], uuid4().hex
+        attempts = count()
+
+        def create(client: Any) -> Any:
+            if next(attempts):
+                found = client.search_runs([experiment], f"tags.record = '{own}'", max_results=1)
+                if found:
+                    return found[0]
+            started = int(record.started * 1000)
+            return client.create_run(experiment, started, {**tags, "record": own}, record.run_name)
+
+        return self._client.ask(create)
+
+    def artifacts(self, run: StoredRun, name: str = "") -> Path:
+        """Return the local folder with a run's artifacts; from a server they are downloaded, once.
+
+        Parameters
+        ----------
+        run : StoredRun
+        name : str, optional
+            The only file that is needed.
+
+        Raises
+        ------
+        NoArtifacts
+            If there are none.
+        """
         local = artifact_folder(run, self._root)
+        if name and not is_local(run) and not local.is_dir():
+            local = local.with_name(f"{local.name}-{name}")
         if local.is_dir():
             return local
-        from mlflow.artifacts import download_artifacts
+        if is_local(run):
+            raise NoArtifacts(
+                f"run {run.run_id} has its artifacts in {local}, which is not on this machine; if they lie "
+                "in another folder, name it with tracking.artifact_root"
+            )
+        return self._download(run, local, name)
 
-        return Path(download_artifacts(run_id=run.run_id, tracking_uri=self.uri))
+    def _download(self, run: StoredRun, place: Path, name: str) -> Path:
+        if not _RUN_ID.fullmatch(run.run_id):
+            raise NoArtifacts(f"the store has a run with the id {run.run_id!r}, which is none of MLflow's")
+        if name and not any(file.path == name for file in self._client.list_artifacts(run.run_id)):
+            raise NoArtifacts(f"run {run.run_id} has no {name}")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".", suffix=".part", dir=place.parent) as drafts:
+            draft = Path(drafts) / place.name
+            draft.mkdir()
+            self._client.download_artifacts(run.run_id, name, str(draft))
+            if not any(draft.iterdir()):
+                raise NoArtifacts(
+                    f"run {run.run_id} has no artifacts on the server any more; delete it, and it is made "
+                    f"again: mlflow runs delete --run-id {run.run_id}"
+                )
+            try:
+                draft.rename(place)
+            except OSError:
+                if not place.is_dir():  # another process was faster
+                    raise
+        return place
 
     @contextmanager
     def lock(self, stage_key: str) -> Iterator[None]:
-        """Hold the right to compute a stage, where processes share the artifact folder."""
-        if self._locks is None:
-            yield
-            return
-        self._locks.mkdir(parents=True, exist_ok=True)
+        """Hold the right to compute a stage, where processes share the artifact folder, or this machine."""
+        locks = self._own / ".locks"
+        locks.mkdir(parents=True, exist_ok=True)
         # The lock file stays: removing it would let two waiting processes lock two different files.
-        with FileLock(self._locks / stage_key):
+        with FileLock(locks / stage_key):
             yield
 
     def unfinished(self, stage_key: str) -> Path:
         """Return the folder, which need not exist, for what a stage keeps while it is computed."""
-        return (self._root or ROOT / "mlartifacts") / ".unfinished" / stage_key
+        return self._own / ".unfinished" / stage_key
 
     def discard(self, run: StoredRun, folder: Path) -> None:
         """Delete a run and the folder of its own that holds its artifacts.
@@ -215,27 +303,47 @@ class Tracking:
     def _prepare(self, experiments: tuple[str, ...]) -> dict[str, str]:
         """Return the ids of the experiments, after creating those that are missing."""
         known = self._known()
-        if all(name in known for name in experiments):
-            return known
-        with self._creation():
+        if not known.keys() >= set(experiments):
+            with self._creation():
+                self._create_experiments(experiments)
             known = self._known()
-            for name in experiments:
-                if name not in known:
-                    location = None if self._root is None else (self._root / name).as_uri()
-                    known[name] = self._client.create_experiment(name, artifact_location=location)
-        return known
+        for name in experiments:
+            self._find_folder(known[name].artifact_location)
+        return {name: experiment.experiment_id for name, experiment in known.items()}
 
-    def _known(self) -> dict[str, str]:
-        with _answers(self.uri):
-            return {e.name: e.experiment_id for e in self._client.search_experiments()}
+    def _create_experiments(self, experiments: tuple[str, ...]) -> None:
+        known = self._known()
+        for name in experiments:
+            if name in known:
+                continue
+            location = None if self._root is None else (self._root / name).as_uri()
+            try:
+                self._client.create_experiment(name, artifact_location=location)
+            except StoreAway:
+                raise
+            except TrackingError:
+                if name not in self._known():  # another machine was faster, or the first answer was lost
+                    raise
+
+    def _find_folder(self, location: str) -> None:
+        """See that the folder is here in which a server lets clients write; it is the place of the locks."""
+        if _sqlite_path(self.uri) is not None or not _is_local(location):
+            return
+        folder = _path_of(location).parent
+        if not folder.is_dir():
+            raise TrackingError(
+                f"the server at {self.uri} has its artifacts in {folder}, which is not on this machine; "
+                "mount it under the same path, or start the server without --default-artifact-root"
+            )
+        self._root = self._root or folder
+
+    def _known(self) -> dict[str, Any]:
+        return {e.name: e for e in self._client.search_experiments()}
 
     @contextmanager
     def _creation(self) -> Iterator[None]:
-        if self._root is None:
-            yield
-            return
-        self._root.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._root / ".create.lock"):
+        self._own.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._own / ".create.lock"):
             yield
 
 
@@ -253,9 +361,8 @@ def list_runs(uri: str) -> list[StoredRun]:
         raise TrackingError(
             f"no MLflow store at {path}; expected the file a sweep writes: run one, or pass --tracking-uri"
         )
-    client = _client(uri)
-    with _answers(uri):
-        names = {e.experiment_id: e.name for e in client.search_experiments()}
+    client = _Client(uri, patience_s=0)
+    names = {e.experiment_id: e.name for e in client.search_experiments()}
     runs: list[StoredRun] = []
     token = None
     while True:
@@ -276,20 +383,128 @@ def artifact_folder(run: StoredRun, artifact_root: Path | None = None) -> Path:
     """Return where a run's artifacts should lie on this machine; the folder need not exist.
 
     The stored address is absolute and goes stale when a store is moved; with `artifact_root` the place
-    is worked out from that folder, the experiment and the run instead.
+    is worked out from that folder, the experiment and the run instead. What a server keeps to itself has a
+    place for its download.
     """
-    stored = Path(unquote(urlparse(run.artifact_uri).path))
-    if artifact_root is None or stored.is_dir():
-        return stored
-    return artifact_root / run.experiment / run.run_id / "artifacts"
+    own = None if artifact_root is None else artifact_root / run.experiment / run.run_id / "artifacts"
+    if is_local(run):
+        stored = _path_of(run.artifact_uri)
+        return stored if own is None or stored.is_dir() else own
+    if own is not None and own.is_dir():
+        return own
+    return HERE / ".downloads" / f"{run.run_id}-{run.end_time}"  # a run that goes on may get more
 
 
-def _client(uri: str) -> Any:
-    from mlflow.tracking import MlflowClient
+def is_local(run: StoredRun) -> bool:
+    """Whether a run's artifacts are files that this process can read itself, if they are on this machine."""
+    return _is_local(run.artifact_uri)
 
-    _let_us_log()
-    with _answers(uri):
-        return MlflowClient(uri)
+
+def _is_local(address: str) -> bool:
+    return urlparse(address).scheme in ("", "file")
+
+
+def _path_of(address: str) -> Path:
+    return Path(unquote(urlparse(address).path))
+
+
+class _Client:
+    """MLflow's client, whose every call waits for a store that is away; what it refuses is one sentence."""
+
+    def __init__(self, uri: str, patience_s: float) -> None:
+        self._uri = uri
+        self._patience = Patience(f"the store at {uri}", patience_s, partial(_why_away, uri))
+        self._client: Any = None
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return lambda *arguments, **named: self.ask(lambda client: getattr(client, name)(*arguments, **named))
+
+    def ask(self, question: Callable[[Any], Any]) -> Any:
+        """Return what a question, which is given MLflow's own client and may be asked again, returns."""
+        from mlflow.exceptions import MlflowException
+        from requests import RequestException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            return self._patience.ask(lambda: question(self._connected()))
+        except GaveUp as error:
+            raise StoreAway(f"{error}; {_when_away(self._uri)}: what was finished is kept") from error
+        except (MlflowException, RequestException, SQLAlchemyError) as error:
+            raise TrackingError(_refusal(self._uri, error)) from error
+
+    def _connected(self) -> Any:
+        """MLflow's client; one of a database connects when it is made."""
+        from mlflow.tracking import MlflowClient
+
+        if self._client is None:
+            _let_us_log()
+            self._client = MlflowClient(self._uri)
+        return self._client
+
+
+def _why_away(uri: str, error: Exception) -> str:
+    """Return why the store is away, if it is that this error means; otherwise nothing."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import OperationalError
+
+    text = str(error).splitlines()[0] if str(error) else ""
+    if _sqlite_path(uri) is not None:
+        return "it is locked by another program" if "database is locked" in text else ""
+    failed_request = _request_error(error)
+    if failed_request is not None:
+        return _why_failed(failed_request)
+    away = isinstance(error, OperationalError)
+    if isinstance(error, MlflowException):
+        # MLflow keeps of what went wrong with each file the text only.
+        if "while downloading" in text:
+            return "" if "Client Error" in str(error) else _end_of(str(error).splitlines()[-1])
+        away = error.error_code == "TEMPORARILY_UNAVAILABLE"
+    return _end_of(text) if away else ""
+
+
+def _request_error(error: BaseException | None) -> Any:
+    """Return the error of a request behind another one."""
+    from requests import RequestException
+
+    while error is not None and not isinstance(error, RequestException):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _why_failed(error: Any) -> str:
+    """Return why a request failed if it may succeed later: no connection, no answer, 5xx, too many."""
+    from requests import exceptions as known
+
+    passing = (known.ConnectionError, known.Timeout, known.RetryError, known.ChunkedEncodingError)
+    if isinstance(error, known.SSLError) or not isinstance(error, passing):
+        return ""
+    return _end_of(str(getattr(error.args[0], "reason", error) if error.args else error))
+
+
+def _end_of(text: str) -> str:
+    """Return the last part of what libraries say about an error, which says what it was."""
+    return text.rpartition(": ")[2].strip(" '\"()")
+
+
+def _when_away(uri: str) -> str:
+    do = "start it" if _sqlite_path(uri) is None else "end the program that has locked it"
+    return f"{do} and repeat the command"
+
+
+def _refusal(uri: str, error: Exception) -> str:
+    """Return a sentence on what a store refused, and what to do."""
+    request = _request_error(error)
+    answer = getattr(request, "response", None)
+    status = getattr(error, "get_http_status_code", lambda: None)() if answer is None else answer.status_code
+    reason = str(error).partition("\n")[0][:500]
+    if _sqlite_path(uri) is not None:
+        return f"the store at {uri} cannot be used: {reason}; python scripts/doctor.py may know more"
+    if status in (401, 403):
+        who = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+        return f"the store at {uri} lets nobody in without the right to ({status}): set {who} ({reason})"
+    if "failed with error code 404" in reason or "valid JSON" in reason:
+        return f"no MLflow server is at {uri}: correct tracking.uri ({reason})"
+    return f"the store at {uri} refuses what it was asked: {reason}"
 
 
 def _let_us_log() -> None:
@@ -299,19 +514,8 @@ def _let_us_log() -> None:
         logger.setLevel(logging.WARNING)
         logger.handlers.clear()
         logger.propagate = True
-
-
-@contextmanager
-def _answers(uri: str) -> Iterator[None]:
-    """Turn what MLflow and its database raise at the first questions into one sentence."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except (MlflowException, SQLAlchemyError) as error:
-        reason = str(error).splitlines()[0]
-        raise TrackingError(f"the store at {uri} does not answer: {reason}") from error
+    # It prints a traceback for each try to use a database that is locked or away; we say so ourselves.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 
 def _check_address(uri: str) -> None:
@@ -321,6 +525,11 @@ def _check_address(uri: str) -> None:
     if "://" not in uri:
         raise TrackingError(
             f"tracking.uri {uri!r} is no address; expected sqlite:////absolute/path.db or http://server:port"
+        )
+    if urlparse(uri).password:
+        raise TrackingError(
+            "tracking.uri holds a password, which would stand in every run; take it out and set "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
         )
 
 

@@ -59,7 +59,8 @@ def stored(folder: Path) -> dict[str, dict]:
     facts = {}
     for r in list_runs(f"sqlite:///{folder / 'mlflow.db'}"):
         metrics = {name: value for name, value in r.metrics.items() if name != "duration_s"}
-        tags = {k: v for k, v in r.tags.items() if k not in ("sweep_id", "process") and "_run_id" not in k}
+        own = ("sweep_id", "process", "record")
+        tags = {k: v for k, v in r.tags.items() if k not in own and "_run_id" not in k}
         key = r.tags.get("stage_key", r.run_name if r.tags["kind"] != "sweep" else "sweep")
         assert key not in facts, "computed twice"
         facts[key] = {"params": r.params, "metrics": metrics, "tags": tags, "status": r.status}

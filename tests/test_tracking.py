@@ -120,9 +120,9 @@ def test_an_address_that_cannot_work_is_explained(uri):
         Tracking(uri, ("A",))
 
 
-def test_a_store_that_does_not_answer_is_named(tmp_path):
+def test_a_file_that_is_no_store_is_named(tmp_path):
     (tmp_path / "text.db").write_text("no database")
-    with pytest.raises(TrackingError, match=r"text\.db does not answer: "):
+    with pytest.raises(TrackingError, match=r"text\.db cannot be used: .*not a database"):
         list_runs(f"sqlite:///{tmp_path / 'text.db'}")
 
 

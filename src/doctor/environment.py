@@ -46,7 +46,8 @@ def check_packages(places: Places) -> Iterator[Finding]:
 def check_optional_packages(places: Places) -> Iterator[Finding]:
     """Which optional packages are missing, and which methods cannot run without them."""
     extras, installed = _project()["optional-dependencies"], _installed()
-    missing = {name: _lacking(extras[name], installed) for name in extras if name != "dev"}
+    methods = extras.keys() - {"dev", "server"}
+    missing = {name: _lacking(extras[name], installed) for name in extras if name in methods}
     missing = {name: packages for name, packages in missing.items() if packages}
     if not missing:
         yield Finding("optional packages", OK, "all there")

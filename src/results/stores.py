@@ -12,8 +12,18 @@ from urllib.parse import unquote, urlparse
 
 import yaml
 
+from src.results.bootstrap_pickle import FILE_NAME
 from src.results.safe_pickle import RejectedRun
-from src.tracking import StoredRun, Tracking, TrackingError, artifact_folder, default_artifact_root, list_runs
+from src.tracking import (
+    NoArtifacts,
+    StoredRun,
+    Tracking,
+    TrackingError,
+    artifact_folder,
+    default_artifact_root,
+    is_local,
+    list_runs,
+)
 
 _STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
 _MAX_TEXT = 2**20
@@ -111,18 +121,25 @@ def read_artifact(folder: Path, name: str) -> Path:
 
 
 def _mlflow_store(uri: str, artifact_root: Path | None) -> Store:
-    kind = uri.partition(":")[0]
-    runs = _sqlite_runs(Path(uri.removeprefix("sqlite:///"))) if kind == "sqlite" else list_runs(uri)
+    is_file = uri.startswith("sqlite:")
+    runs = _sqlite_runs(Path(uri.removeprefix("sqlite:///"))) if is_file else list_runs(uri)
+    opened: list[Tracking] = []
 
     def artifacts(run: StoredRun) -> Path:
         folder = artifact_folder(run, artifact_root or default_artifact_root(uri))
         if folder.is_dir():
             return folder
-        if kind == "sqlite":
+        if is_file or is_local(run):
             raise RejectedRun("its artifacts are not where the store says; pass --artifact-root")
-        return Tracking(uri, (), artifact_root).artifacts(run)
+        if not opened:
+            opened.append(Tracking(uri, (), artifact_root))
+        try:
+            # Of runs of other programs on a server one file is of use, whatever else they keep there.
+            return opened[0].artifacts(run, "" if "kind" in run.tags else FILE_NAME)
+        except NoArtifacts as error:
+            raise RejectedRun(str(error)) from error
 
-    return Store("sqlite" if kind == "sqlite" else "http", runs, {}, artifacts)
+    return Store("sqlite" if is_file else "http", runs, {}, artifacts)
 
 
 def _sqlite_runs(path: Path) -> list[StoredRun]:
