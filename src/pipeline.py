@@ -27,7 +27,7 @@ from src.logs import events
 from src.networks.checkpoints import keep_in
 from src.provenance import accelerator, code_commit, package_versions
 from src.registry import FACTORS
-from src.tracking import Record, StoreAway, StoredRun, Tracking, TrackingError
+from src.tracking import NotWritable, Record, StoreAway, StoredRun, Tracking, TrackingError
 
 STAGES = ("outlier", "imputation", "features", "classifier")
 N_EXAMPLES = 4
@@ -103,7 +103,7 @@ def _run_and_log(combination: Combination, report: Callable[[Any], None]) -> dic
             pipeline = Pipeline(combination, tracking, follow)
             failing.enter_context(pipeline.failing)
             reused, run = pipeline.run()
-        except StoreAway:
+        except (NotWritable, StoreAway):
             raise
         except Exception as error:  # noqa: BLE001 - whatever goes wrong becomes a FAILED run with its traceback
             return log_failure(combination, tracking, stage, error, started)
@@ -289,7 +289,7 @@ class Pipeline:
             alone = self._alone(member)
             try:
                 alone._remember(step.stage, partial(compute, alone))
-            except StoreAway:
+            except (NotWritable, StoreAway):
                 raise
             except Exception as error:
                 reason = f"{type(error).__name__}: {error}"

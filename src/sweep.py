@@ -63,7 +63,7 @@ def run_job(config: DictConfig) -> None:
     hydra_config = HydraConfig.get()
     single = hydra_config.mode == RunMode.RUN
     plan = {} if single else json.loads((Path(hydra_config.sweep.dir) / PLAN).read_text(encoding="utf-8"))
-    with _clear_errors():
+    with clear_errors():
         combination = read_combination(config, plan.get("sweep_id", ""))
         _check_resampling(combination)
         baselines = baselines_of(config, combination, plan.get("first", hydra_config.overrides.task))
@@ -91,19 +91,19 @@ def run_job(config: DictConfig) -> None:
 def _work(
     combination: Combination, baselines: list[Combination], progress: Progress, path: Path
 ) -> dict[str, Any]:
-    """Run a combination and baselines; end the sweep where the store takes no results."""
+    """Run a combination and baselines; end the sweep where the store, or the disk, takes no results."""
     try:
         with log_file(path.with_name(LOG)):
             status = _run(combination, progress)
             errors = {baseline.run_name: _ensure_baseline(baseline, progress) for baseline in baselines}
-    except TrackingError as error:
+        status["baseline_errors"] = {name: error for name, error in errors.items() if error}
+        return _keep(status, combination, progress, path)
+    except (OSError, TrackingError) as error:
         with _one_asks:
             check_going_on()  # whoever noticed it first has said so
             progress.close()
             stop(_told(error))
         raise
-    status["baseline_errors"] = {name: error for name, error in errors.items() if error}
-    return _keep(status, combination, progress, path)
 
 
 def _keep(status: dict[str, Any], combination: Combination, progress: Progress, path: Path) -> dict[str, Any]:
@@ -122,7 +122,7 @@ class SweepCallback(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Write the plan, into the folder of the sweep and into the store."""
-        with _clear_errors():
+        with clear_errors():
             sweep_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid4().hex[:6]}"
             jobs = _jobs(config)
             _check_workers(config.hydra.launcher)
@@ -344,7 +344,7 @@ def _progress(total: int) -> Progress:
 
 
 @contextmanager
-def _clear_errors() -> Iterator[None]:
+def clear_errors() -> Iterator[None]:
     """End the command with one sentence for what a user can mend, with a traceback for what is our fault.
 
     Hydra turns exceptions in callbacks into warnings, so both become SystemExit.
@@ -357,8 +357,7 @@ def _clear_errors() -> Iterator[None]:
         print(error, file=sys.stderr)
         raise SystemExit(1) from error
     except OSError as error:
-        print(f"cannot use {error.filename}: {error.strerror}; choose another place", file=sys.stderr)
-        raise SystemExit(2) from error
+        raise _told(error) from error
     except Exception as error:
         traceback.print_exc()
         raise SystemExit(2) from error
@@ -366,11 +365,20 @@ def _clear_errors() -> Iterator[None]:
 
 def _told(error: Exception) -> SystemExit:
     """Tell a user what to mend; return the exit of the command, which says whether to try again later."""
-    print(f"{type(error).__name__}: {error}", file=sys.stderr)
+    if isinstance(error, OSError):
+        where, do = error.filename or "a file", "make room there or choose another place"
+        print(f"cannot use {where}: {error.strerror or error}; {do}, and repeat the command", file=sys.stderr)
+    else:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
     return SystemExit(os.EX_TEMPFAIL if isinstance(error, StoreAway) else 2)
 
 
 def _write_json(path: Path, contents: Any) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(json.dumps(contents, indent=1), encoding="utf-8")
-    draft.replace(path)
+    try:
+        draft.write_text(json.dumps(contents, indent=1), encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        error.filename = error.filename or str(path)
+        raise
