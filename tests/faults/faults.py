@@ -11,19 +11,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import duckdb
 from commands import ROOT, env
-from filelock import FileLock
 
 from src.doctor.examination import examine
 from src.doctor.finding import PROBLEM
 from src.doctor.places import Places
-from src.provenance import code_commit
 from src.tracking import list_runs
 
 KILLS = int(os.environ.get("FAULT_KILLS", "3"))
@@ -295,21 +291,3 @@ def wait_until_gone(leader: int, seconds: float = 30) -> None:
     while left := in_session(leader):
         assert time.monotonic() < deadline, f"still there: {[_command_line(pid) for pid in left]}"
         time.sleep(0.05)
-
-
-# --- records -----------------------------------------------------------------------------------------
-
-
-def record(kind: str, **numbers: Any) -> None:
-    """Add to the report, where one is wanted, what a kind of fault cost; other processes may do so too."""
-    if REPORT is None:
-        return
-    path = (ROOT / REPORT).absolute()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(f".{path.name}.lock")):
-        report = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        report |= {"date": f"{datetime.now(UTC):%Y-%m-%d}", "commit": code_commit(), "seed": SEED}
-        report.setdefault("kinds", {})[kind] = numbers
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        draft.write_text(json.dumps(report, indent=1, sort_keys=True), encoding="utf-8")
-        draft.replace(path)

@@ -20,6 +20,7 @@ import pytest
 from faults import (
     KILLS,
     N_CELLS,
+    REPORT,
     SEED,
     TWO_WORKERS,
     Study,
@@ -31,11 +32,11 @@ from faults import (
     combinations,
     forkservers,
     kill,
-    record,
     rows_lost,
     wait_for,
     wait_until_gone,
 )
+from measured import record
 
 IN_A_ROW = 3  # kills at most, before the command is let complete
 FEW = KILLS <= IN_A_ROW
@@ -71,9 +72,10 @@ def kill_combinations(study: Study, whole_s: float, rng: random.Random, n: int) 
 def kill_commands(study: Study, whole_s: float, rng: random.Random, n: int) -> int:
     """Kill the sweep itself, and again when it is repeated; its processes end with it."""
     n_killed = 0
-    for _ in range(n):
+    for k in range(n):
         process = study.start(study.sweep(*rng.choice([TWO_WORKERS, ()])))
-        n_killed += pause(process, rng.uniform(0, whole_s)) and kill(process.pid)
+        left_s = whole_s / (1 + k)  # the first ones have done some of it
+        n_killed += pause(process, rng.uniform(0, left_s)) and kill(process.pid)
         process.wait(CALM_S)
         assert_whole_files(study)
     return n_killed
@@ -115,11 +117,15 @@ def ends_in_good_order(process: Popen[str], died: str) -> None:
 
 
 DISTURBANCES: dict[str, tuple[Callable[[Study, float, random.Random, int], int], int]] = {
-    "combination": (kill_combinations, KILLS),
-    "sweep": (kill_commands, KILLS),
-    "server of processes": (kill_servers, -(-KILLS // 5)),
-    "Ctrl-C": (interrupt, -(-KILLS // 5)),
+    "sweep killed": (kill_commands, KILLS),
+    "sweep stopped with Ctrl-C": (interrupt, -(-KILLS // 5)),
+    "process of a combination killed": (kill_combinations, KILLS),
+    "server of processes killed": (kill_servers, -(-KILLS // 5)),
 }
+FIRST, *OTHERS = DISTURBANCES
+TOGETHER = [[FIRST], OTHERS] if FEW else [[kind] for kind in DISTURBANCES]
+"""Disturbances of one study, one after the other; few of them share one, to save time."""
+EXTRACTION = "extraction, or a process of it, killed"
 
 
 def test_a_sweep_that_is_killed_completes_when_it_is_repeated(undisturbed, new_study):
@@ -127,20 +133,22 @@ def test_a_sweep_that_is_killed_completes_when_it_is_repeated(undisturbed, new_s
     rng = random.Random(SEED)
     left = {kind: n for kind, (_, n) in DISTURBANCES.items()}
     lost = dict.fromkeys(left, 0)
-    while kinds := [kind for kind in left if left[kind] > 0]:
-        study = new_study()
-        chosen = kinds if FEW else [max(kinds, key=lambda kind: left[kind])]
-        for kind in chosen:
-            n = min(left[kind], IN_A_ROW if FEW else rng.randint(1, IN_A_ROW))
-            left[kind] -= DISTURBANCES[kind][0](study, undisturbed.sweep_s, rng, n)
-        n_lost = completed(study, undisturbed)
-        lost = {kind: n + n_lost * (kind in chosen) for kind, n in lost.items()}
+    while any(n > 0 for n in left.values()):
+        for kinds in TOGETHER:
+            chosen = [kind for kind in kinds if left[kind] > 0]
+            n_lost = disturbed(new_study(), undisturbed, rng, left, chosen) if chosen else 0
+            lost = {kind: n + n_lost * (kind in chosen) for kind, n in lost.items()}
     for kind, (_, n) in DISTURBANCES.items():
-        record(kind, survived=n - left[kind], rows_lost=lost[kind])
+        record(REPORT, kind, {"survived": n - left[kind], "rows_lost": lost[kind], "seed": SEED})
 
 
-def completed(study: Study, undisturbed: Undisturbed) -> int:
-    """Repeat the commands, look at everything, clean up; return how many rows are lost."""
+def disturbed(
+    study: Study, undisturbed: Undisturbed, rng: random.Random, left: dict[str, int], kinds: list[str]
+) -> int:
+    """Disturb a study, counting down, and let it complete; return how many rows of its database are lost."""
+    for kind in kinds:
+        n = min(left[kind], IN_A_ROW if FEW else rng.randint(1, IN_A_ROW))
+        left[kind] -= DISTURBANCES[kind][0](study, undisturbed.sweep_s, rng, n)
     study.complete(study.sweep())
     study.complete(study.extraction())
     n_lost = rows_lost(undisturbed.db, study.db)
@@ -169,7 +177,7 @@ def test_an_extraction_that_is_killed_completes_when_it_is_repeated(undisturbed,
         assert_sound(study, undisturbed.db)
         assert not study.close()
         shutil.rmtree(study.folder)
-    record("extraction", survived=KILLS - left, rows_lost=lost)
+    record(REPORT, EXTRACTION, {"survived": KILLS - left, "rows_lost": lost, "seed": SEED})
 
 
 def kill_extraction(study: Study, whole_s: float, rng: random.Random) -> bool:
