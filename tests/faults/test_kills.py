@@ -1,11 +1,13 @@
 """Commands that are killed at random times: the same command again completes, and nothing is lost.
 
 `FAULT_KILLS` is the number of kills of each kind, 3 unless set; `make test-faults` sets it, and a new seed.
-With the same `FAULT_SEED` the same times and victims are drawn.
+With the same `FAULT_SEED` the same times and victims are drawn. `FAULT_IN_A_ROW` is how many kills, at most, hit a
+study before it is let complete.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import shutil
@@ -13,7 +15,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from os import killpg
 from subprocess import Popen
 
 import pytest
@@ -38,8 +39,8 @@ from faults import (
 )
 from measured import record
 
-IN_A_ROW = 3  # kills at most, before the command is let complete
-FEW = KILLS <= IN_A_ROW
+FEW = KILLS <= 3
+IN_A_ROW = int(os.environ.get("FAULT_IN_A_ROW", "3"))
 CALM_S = 120  # what ends within seconds has long done so
 
 
@@ -74,7 +75,7 @@ def kill_commands(study: Study, whole_s: float, rng: random.Random, n: int) -> i
     n_killed = 0
     for k in range(n):
         process = study.start(study.sweep(*rng.choice([TWO_WORKERS, ()])))
-        left_s = whole_s / (1 + k)  # the first ones have done some of it
+        left_s = whole_s if k == 0 else 0.6 * whole_s  # some of it is done
         n_killed += pause(process, rng.uniform(0, left_s)) and kill(process.pid)
         process.wait(CALM_S)
         assert_whole_files(study)
@@ -100,7 +101,7 @@ def interrupt(study: Study, whole_s: float, rng: random.Random, n: int) -> int:
         process = study.start(study.sweep(*TWO_WORKERS))
         busy = wait_for(lambda pid=process.pid: combinations(pid), process)
         if busy and pause(process, rng.uniform(0, whole_s / 4)):
-            killpg(process.pid, signal.SIGINT)
+            os.killpg(process.pid, signal.SIGINT)
             n_stopped += 1
         process.communicate(timeout=CALM_S)
         wait_until_gone(process.pid)
@@ -125,37 +126,9 @@ DISTURBANCES: dict[str, tuple[Callable[[Study, float, random.Random, int], int],
 FIRST, *OTHERS = DISTURBANCES
 TOGETHER = [[FIRST], OTHERS] if FEW else [[kind] for kind in DISTURBANCES]
 """Disturbances of one study, one after the other; few of them share one, to save time."""
+
+
 EXTRACTION = "extraction, or a process of it, killed"
-
-
-def test_a_sweep_that_is_killed_completes_when_it_is_repeated(undisturbed, new_study):
-    print(f"FAULT_KILLS={KILLS} FAULT_SEED={SEED}")
-    rng = random.Random(SEED)
-    left = {kind: n for kind, (_, n) in DISTURBANCES.items()}
-    lost = dict.fromkeys(left, 0)
-    while any(n > 0 for n in left.values()):
-        for kinds in TOGETHER:
-            chosen = [kind for kind in kinds if left[kind] > 0]
-            n_lost = disturbed(new_study(), undisturbed, rng, left, chosen) if chosen else 0
-            lost = {kind: n + n_lost * (kind in chosen) for kind, n in lost.items()}
-    for kind, (_, n) in DISTURBANCES.items():
-        record(REPORT, kind, {"survived": n - left[kind], "rows_lost": lost[kind], "seed": SEED})
-
-
-def disturbed(
-    study: Study, undisturbed: Undisturbed, rng: random.Random, left: dict[str, int], kinds: list[str]
-) -> int:
-    """Disturb a study, counting down, and let it complete; return how many rows of its database are lost."""
-    for kind in kinds:
-        n = min(left[kind], IN_A_ROW if FEW else rng.randint(1, IN_A_ROW))
-        left[kind] -= DISTURBANCES[kind][0](study, undisturbed.sweep_s, rng, n)
-    study.complete(study.sweep())
-    study.complete(study.extraction())
-    n_lost = rows_lost(undisturbed.db, study.db)
-    assert_sound(study, undisturbed.db)
-    assert not study.close()
-    shutil.rmtree(study.folder)
-    return n_lost
 
 
 def test_an_extraction_that_is_killed_completes_when_it_is_repeated(undisturbed, new_study):
@@ -177,7 +150,7 @@ def test_an_extraction_that_is_killed_completes_when_it_is_repeated(undisturbed,
         assert_sound(study, undisturbed.db)
         assert not study.close()
         shutil.rmtree(study.folder)
-    record(REPORT, EXTRACTION, {"survived": KILLS - left, "rows_lost": lost, "seed": SEED})
+        record(REPORT, EXTRACTION, {"survived": KILLS - left, "rows_lost": lost, "seed": SEED})
 
 
 def kill_extraction(study: Study, whole_s: float, rng: random.Random) -> bool:
@@ -194,6 +167,37 @@ def kill_extraction(study: Study, whole_s: float, rng: random.Random) -> bool:
         assert "No database was built: a process that evaluates runs died" in output
         assert "Traceback" not in output, output
     return killed
+
+
+def test_a_sweep_that_is_killed_completes_when_it_is_repeated(undisturbed, new_study):
+    print(f"FAULT_KILLS={KILLS} FAULT_SEED={SEED}")
+    rng = random.Random(SEED)
+    left = {kind: n for kind, (_, n) in DISTURBANCES.items()}
+    lost = dict.fromkeys(left, 0)
+    while any(n > 0 for n in left.values()):
+        for kinds in TOGETHER:
+            chosen = [kind for kind in kinds if left[kind] > 0]
+            n_lost = disturbed(new_study(), undisturbed, rng, left, chosen) if chosen else 0
+            for kind in chosen:
+                lost[kind] += n_lost
+                n_survived = DISTURBANCES[kind][1] - left[kind]
+                record(REPORT, kind, {"survived": n_survived, "rows_lost": lost[kind], "seed": SEED})
+
+
+def disturbed(
+    study: Study, undisturbed: Undisturbed, rng: random.Random, left: dict[str, int], kinds: list[str]
+) -> int:
+    """Disturb a study, counting down, and let it complete; return how many rows of its database are lost."""
+    for kind in kinds:
+        n = min(left[kind], IN_A_ROW if FEW else rng.randint(1, IN_A_ROW))
+        left[kind] -= DISTURBANCES[kind][0](study, undisturbed.sweep_s, rng, n)
+    study.complete(study.sweep())
+    study.complete(study.extraction())
+    n_lost = rows_lost(undisturbed.db, study.db)
+    assert_sound(study, undisturbed.db)
+    assert not study.close()
+    shutil.rmtree(study.folder)
+    return n_lost
 
 
 @pytest.mark.parametrize("words", [TWO_WORKERS] if FEW else [TWO_WORKERS, ()])
