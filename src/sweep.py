@@ -30,7 +30,6 @@ from omegaconf import DictConfig
 
 from src.cohort import CohortError
 from src.combination import Combination
-from src.dry_run import look_ahead
 from src.evaluation.resampling import EvaluationError, inbag_counts, resample_id
 from src.isolation import ProcessDied, run_isolated
 from src.logs import LOG, events, log_file
@@ -76,6 +75,8 @@ def run_job(config: DictConfig) -> None:
         return
     # What is timed to look ahead is timed alone.
     if config.dry_run:
+        from src.dry_run import look_ahead  # what it measures with takes a second to load
+
         status = look_ahead(combination)
         status["seconds"] /= number_of_workers()
         _keep(status, combination, progress, path)

@@ -1,41 +1,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from faults import Study
-
-
-@dataclass(frozen=True)
-class Undisturbed:
-    """A study that nothing happened to, and how long its commands took."""
-
-    study: Study
-    sweep_s: float
-    extraction_s: float
-
-    @property
-    def db(self) -> Path:
-        return self.study.db
+from faults import Study, Undisturbed
 
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Undisturbed:
-    study = Study(tmp_path_factory.mktemp("undisturbed"), empty_store)
+    study = Study(tmp_path_factory.mktemp("undisturbed") / "study", empty_store)
     seconds = []
     for command in (study.sweep(), study.extraction()):
         started = time.monotonic()
         study.complete(command)
         seconds.append(time.monotonic() - started)
+    assert not study.close()
     return Undisturbed(study, *seconds)
 
 
 @pytest.fixture
-def study(tmp_path: Path, empty_store: Path) -> Iterator[Study]:
-    """An empty study; what a test leaves running there is a fault of its own."""
-    study = Study(tmp_path, empty_store)
-    yield study
-    assert not study.close()
+def new_study(tmp_path: Path, empty_store: Path) -> Iterator[Callable[[], Study]]:
+    """Make empty studies; nothing that was started in them is left running, whatever happens."""
+    made: list[Study] = []
+
+    def make() -> Study:
+        made.append(Study(tmp_path / f"study{len(made)}", empty_store))
+        return made[-1]
+
+    yield make
+    for study in made:
+        study.close()

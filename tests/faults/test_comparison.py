@@ -9,6 +9,9 @@ import duckdb
 import pytest
 from faults import N_CELLS, assert_same_results, assert_sound, differences, rows_lost
 
+from src.registry import load_registry
+from src.results.comparing import read_combinations
+
 
 def changed(database: Path, folder: Path, *statements: str) -> Path:
     copy = Path(shutil.copy(database, folder / "changed.db"))
@@ -52,6 +55,17 @@ CHANGES = {
     "metrics": "ALTER TABLE metrics DROP COLUMN target",
     "excluded_runs": "INSERT INTO excluded_runs VALUES ('x', '', 'combination', 'superseded', '')",
 }
+
+
+def test_what_rests_on_all_runs_does_not_depend_on_their_ids(undisturbed, tmp_path):
+    renamed = "UPDATE runs SET run_id = md5(run_id)"
+    orders = []
+    for database in (undisturbed.db, changed(undisturbed.db, tmp_path, renamed)):
+        with duckdb.connect(str(database), read_only=True) as connection:
+            orders.append(read_combinations(connection, load_registry())[1].factors)
+    assert {name: list(methods) for name, methods in orders[0].items()} == {
+        name: list(methods) for name, methods in orders[1].items()
+    }
 
 
 def test_changed_numbers_and_missing_rows_are_noticed(undisturbed, tmp_path):
