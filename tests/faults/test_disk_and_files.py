@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from commands import ROOT, env
-from faults import KILLS, assert_same_results, in_session
+from faults import KILLS, assert_same_results, wait_until_gone
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.object_type import ObjectType
 
@@ -45,9 +45,7 @@ class Project:
         ignore = shutil.ignore_patterns("__pycache__", "*.duckdb", "private")
         for name in ("src", "configs", "hydra_plugins", "scripts"):
             shutil.copytree(ROOT / name, self.root / name, ignore=ignore)
-        self.done(
-            "make_cohort", "scripts/make_cohort.py", "data=smoke", "--out", str(self.root / "trace.png")
-        )
+        self.done(0, "scripts/make_cohort.py", "data=smoke", "--out", str(self.root / "trace.png"))
         (self.cohort,) = (self.root / "data" / "cohorts").glob("*.duckdb")
 
     def start(self, *words: str, kib: int | None = None) -> subprocess.Popen[str]:
@@ -69,7 +67,7 @@ class Project:
         output, _ = process.communicate(timeout=300)
         assert process.returncode == expect, f"exit {process.returncode}\n{output}"
         assert "Traceback" not in output, output
-        assert not in_session(process.pid)
+        wait_until_gone(process.pid)
         return output
 
     def sweep(self, store: str, *words: str) -> tuple[str, ...]:
@@ -189,7 +187,7 @@ def test_kept_configs_are_what_hydra_would_have_read(tmp_path):
     hydras, kept = (kind("main", f"file://{tmp_path}/configs") for kind in (FileConfigSource, KeptConfigs))
     names = sorted(path.relative_to(ROOT / "configs") for path in (ROOT / "configs").rglob("*"))
     before = [told(hydras, str(name)) for name in names]
-    assert len(before) > 100 and before == [told(kept, str(name)) for name in names]
+    assert len(before) > 50 and before == [told(kept, str(name)) for name in names]
     assert kept.available() and kept.list("", None) == hydras.list("", None)
     shutil.rmtree(tmp_path / "configs")
     assert before == [told(kept, str(name)) for name in names]
@@ -351,7 +349,7 @@ def test_an_extraction_into_a_read_only_folder_is_refused(project, tmp_path):
     [
         (
             "mlartifacts",
-            r"NotWritable: \S+/mlartifacts\S* takes no results \(.*\); .* get the right to write",
+            r"NotWritable: \S+/mlartifacts\S* takes no results \(.*\); .* the right to write",
         ),
         pytest.param(".", r"NotWritable: \S+mlflow.db takes no results \(.*readonly database", marks=heavy),
         pytest.param("multirun", r"cannot use \S+multirun\S+: .*choose another place", marks=heavy),
