@@ -355,7 +355,7 @@ def clear_errors() -> Iterator[None]:
     except _EXPECTED as error:
         raise _told(error) from error
     except HydraException as error:
-        print(error, file=sys.stderr)
+        print(*filter(None, map(str, (error, error.__cause__ or ""))), sep="\n", file=sys.stderr)
         raise SystemExit(1) from error
     except OSError as error:
         raise _told(error) from error
