@@ -61,7 +61,7 @@ def main() -> int:
     except OSError as error:
         reason = error.strerror or error
         print(
-            f"cannot write {arguments.out}: {reason}; make room there or choose another --out",
+            f"cannot write {arguments.out}: {reason}; choose another --out or make room there",
             file=sys.stderr,
         )
         return 2

@@ -65,7 +65,7 @@ def main() -> int:
             return 1
         place = error.filename or options.out
         print(
-            f"cannot write {place}: {error.strerror or error}; make room there or choose another --out",
+            f"cannot write {place}: {error.strerror or error}; choose another --out or make room there",
             file=sys.stderr,
         )
         return 2

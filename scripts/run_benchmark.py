@@ -39,7 +39,7 @@ def main() -> int:
         print(as_text(benchmark))
         place = error.filename or out
         print(
-            f"cannot write {place}: {error.strerror or error}; make room there or choose another --out",
+            f"cannot write {place}: {error.strerror or error}; choose another --out or make room there",
             file=sys.stderr,
         )
         return 2

@@ -266,7 +266,7 @@ def test_what_was_drawn_or_reported_stays_where_there_is_no_room_for_more(projec
     database = ("--db", str(project.database("undisturbed")), "--out", str(tmp_path))
     output = project.done(2, *words, *database, kib=4)
     assert re.search(
-        rf"cannot write {tmp_path}/\w+\.\w+: .*; make room there or choose another --out", output
+        rf"cannot write {tmp_path}/\w+\.\w+: .*; choose another --out or make room there", output
     )
     assert (tmp_path / kept).read_text() == "old"
     assert all(not path.name.startswith(".") for path in tmp_path.iterdir())
@@ -310,7 +310,7 @@ def test_tables_find_no_room(project, tmp_path):
     with mounted(tmp_path / "small", "-t", "tmpfs", "-o", "size=100k", "tmpfs") as folder:
         output = project.done(2, *project.extraction("undisturbed", "--parquet", str(folder / "tables")))
         assert re.search(
-            rf"cannot write {folder}/\S+: .*; make room there or choose another --parquet", output
+            rf"cannot write {folder}/\S+: .*; choose another --parquet or make room there", output
         )
         assert not list(folder.iterdir())
 
@@ -340,7 +340,7 @@ def test_an_extraction_into_a_read_only_folder_is_refused(project, tmp_path):
             2, *project.extraction("undisturbed", "--db", str(tmp_path / "results" / "a.db"))
         )
     assert re.search(
-        rf"cannot write {tmp_path}/results\S+: .*; make room there or choose another --db", output
+        rf"cannot write {tmp_path}/results\S+: .*; choose another --db or make room there", output
     )
 
 
