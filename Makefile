@@ -5,7 +5,7 @@ TORCH_PIP_ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo figures notebooks clear-notebooks test test-server fuzz lint bench
+.PHONY: help setup demo figures notebooks clear-notebooks test test-server test-faults fuzz lint bench
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -49,8 +49,15 @@ test: setup ## All tests
 test-server: setup ## Sweeps against a real MLflow server on PostgreSQL (apt-get, if it is missing), minutes
 	scripts/tracking_check.sh
 
-fuzz: setup ## Every reader of files against 100,000 new inputs, hours
-	FUZZ_INPUTS=100000 $(BIN)/python -m pytest -n 2 --hypothesis-profile=explore tests/*/test_fuzzed_*.py
+test-faults: setup ## 50 kills of each kind at new random times, half an hour; the numbers go into README.md
+	rm -f results/faults.json
+	FAULT_KILLS=50 FAULT_SEED=$$(date +%s) FAULT_REPORT=results/faults.json $(BIN)/python -m pytest tests/faults
+	$(BIN)/python scripts/robustness.py --faults results/faults.json
+
+fuzz: setup ## Every reader of files against 100,000 new inputs, hours; the numbers go into README.md
+	rm -f results/fuzz.json
+	FUZZ_INPUTS=100000 FUZZ_REPORT=results/fuzz.json $(BIN)/python -m pytest -n 2 --hypothesis-profile=explore tests/*/test_fuzzed_*.py
+	$(BIN)/python scripts/robustness.py --fuzz results/fuzz.json
 
 lint: setup ## Style, types, and who may import whom
 	$(BIN)/ruff check .

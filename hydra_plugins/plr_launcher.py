@@ -1,13 +1,28 @@
-"""`hydra/launcher=joblib`: the workers of `src.parallel` for Hydra, which takes launchers from here only."""
+"""Launchers for Hydra, which takes them from here only; one has the workers of `src.parallel`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
+
+ConfigStore.instance().store("basic", {"_target_": f"{__name__}.InTurnLauncher"}, group="hydra/launcher")
+
+
+class InTurnLauncher(BasicLauncher):
+    """Hydra's own, which runs one job after the other; what a user can mend is said in one sentence."""
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run the jobs."""
+        from src.sweep import clear_errors
+
+        with clear_errors():
+            return super().launch(job_overrides, initial_job_idx)
 
 
 class WorkersLauncher(Launcher):
@@ -23,12 +38,13 @@ class WorkersLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs, in another order than they are given in; return what Hydra keeps of each."""
         from src.parallel import in_turns, workers
+        from src.sweep import clear_errors
 
         setup_globals()
         configure_log(self.config.hydra.job_logging, self.config.hydra.verbose)
         # What a combination finds where others run beside it; evaluation.n_jobs may say otherwise.
         OmegaConf.register_new_resolver("available_cores", lambda: 1, replace=True)
-        with workers(self.n_jobs):
+        with clear_errors(), workers(self.n_jobs):
             returns = {k: self._start(initial_job_idx + k, job_overrides[k]) for k in in_turns(job_overrides)}
         return [returns[k] for k in sorted(returns)]
 

@@ -63,7 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _cannot_write(error: OSError, place: Path, option: str) -> int:
     """Say what cannot be written; every failure to read has a sentence of its own."""
     place = error.filename or place
-    print(f"cannot write {place}: {error.strerror or error}; choose another {option}", file=sys.stderr)
+    do = f"choose another {option} or make room there"
+    print(f"cannot write {place}: {error.strerror or error}; {do}", file=sys.stderr)
     return 2
 
 

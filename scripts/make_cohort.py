@@ -59,7 +59,11 @@ def main() -> int:
     try:
         draw(cohort, arguments.out)
     except OSError as error:
-        print(f"cannot write {arguments.out}: {error.strerror}; choose another --out", file=sys.stderr)
+        reason = error.strerror or error
+        print(
+            f"cannot write {arguments.out}: {reason}; choose another --out or make room there",
+            file=sys.stderr,
+        )
         return 2
     print(f"One recording: {arguments.out}")
     return 0

@@ -64,7 +64,10 @@ def main() -> int:
             print(f"cannot read {database}: {error.strerror}; choose another --db", file=sys.stderr)
             return 1
         place = error.filename or options.out
-        print(f"cannot write {place}: {error.strerror or error}; choose another --out", file=sys.stderr)
+        print(
+            f"cannot write {place}: {error.strerror or error}; choose another --out or make room there",
+            file=sys.stderr,
+        )
         return 2
     drawn = sum(not outcome.reason for outcome in outcomes)
     if not drawn:

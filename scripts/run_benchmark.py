@@ -38,7 +38,10 @@ def main() -> int:
     except OSError as error:
         print(as_text(benchmark))
         place = error.filename or out
-        print(f"cannot write {place}: {error.strerror or error}; choose another --out", file=sys.stderr)
+        print(
+            f"cannot write {place}: {error.strerror or error}; choose another --out or make room there",
+            file=sys.stderr,
+        )
         return 2
     print(as_text(benchmark))  # last, for whoever reads it may close the pipe
     print(f"{len(files)} files in {out}; look at {out / 'benchmark_report.html'}")

@@ -9,7 +9,8 @@ import importlib.util
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
+from importlib.abc import SourceLoader
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pandas as pd
 from src.evaluation.tuning import Tuning
 from src.networks.weights import unpublished_files, weights_identity
 from src.patience import PATIENCE_S
-from src.registry import FACTORS
+from src.registry import FACTORS, load_registry
 from src.requirements import NotReady
 
 NOT_IN_KEY = frozenset({"n_jobs", "device", "verbose"})
@@ -175,13 +176,18 @@ class Step:
         return hash_of(*parts)
 
 
+def _experiments() -> dict[str, str]:
+    return {stage: entry.experiment for stage, entry in load_registry().experiments.items()}
+
+
 @dataclass(frozen=True)
 class Combination:
     """One cell of the design, ready to be run in any process.
 
     `tuning` says how the classifier's parameters are searched for; None: they are as in its config.
-    `patience_s` is how long to wait for a store of runs that does not answer.
     `steps` maps each stage to its method; the baseline on age alone has no outlier and no imputation step.
+    `experiments` maps each stage to the MLflow experiment its runs go to; `patience_s` is how long to wait
+    for a store of runs that does not answer.
     """
 
     kind: str
@@ -196,6 +202,7 @@ class Combination:
     sweep_id: str
     config: str
     tuning: Tuning | None = None
+    experiments: Mapping[str, str] = field(default_factory=_experiments)
     patience_s: float = PATIENCE_S
 
     @property
@@ -226,8 +233,19 @@ class Combination:
         """Return the key of each stage's result.
 
         Every stage's key contains the key of the stage before it, and the first one the cohort's hash and
-        which of its recordings methods are fitted on.
+        which of its recordings methods are fitted on. They are those of the process that asked first, also
+        where the combination is then run by another one.
         """
+        return self._keys
+
+    def changed(self) -> str:
+        """Name the first stage whose key would be another one in this process; nothing where none would."""
+        now = replace(self).keys()
+        others = [f"{stage}={self.steps[stage].name}" for stage in now if now[stage] != self._keys[stage]]
+        return others[0] if others else ""
+
+    @cached_property
+    def _keys(self) -> dict[str, str]:
         keys = {}
         key = hash_of(self.cohort.content_hash, self.cohort.fit_on)
         for stage in ("outlier", "imputation", "features"):
@@ -263,9 +281,10 @@ def sources_of(module: str) -> dict[str, str]:
     while todo:
         name = todo.pop()
         spec = importlib.util.find_spec(name)
-        if spec is None or spec.origin is None:
+        source = spec.loader.get_source(name) if spec and isinstance(spec.loader, SourceLoader) else None
+        if source is None:
             raise ModuleNotFoundError(f"no module {name!r}; the _target_ of a config must name one")
-        sources[name] = Path(spec.origin).read_text(encoding="utf-8")
+        sources[name] = source
         todo += [m for m in _imports(sources[name]) if m.startswith(rooms) and m not in sources]
     return sources
 

@@ -12,6 +12,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from logging.handlers import QueueHandler
 from multiprocessing.connection import Connection, wait
@@ -61,13 +62,17 @@ def run_isolated(work: Callable[..., Any], *arguments: Any, on_message: Callable
     context = _server()
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(sender, work, arguments))
-    process.start()
-    sender.close()
+    try:
+        _starter().submit(process.start).result()
+    except (EOFError, OSError) as error:
+        raise ProcessDied("the server of processes died; the next combination has another one") from error
+    finally:
+        sender.close()
     try:
         while True:
             while not receiver.poll(_HEARTBEAT_S):
                 on_message(None)
-            kind, value = receiver.recv()
+            kind, value = _received(receiver)
             if kind == "message":
                 on_message(value)
                 continue
@@ -87,6 +92,13 @@ def run_isolated(work: Callable[..., Any], *arguments: Any, on_message: Callable
             process.join()
 
 
+def _received(receiver: Connection) -> tuple[str, Any]:
+    try:
+        return receiver.recv()
+    except OSError as error:  # the sender died within a message
+        raise EOFError from error
+
+
 def die_with_parent() -> None:
     """End this process when the one that started it ends, however that happens; leave Ctrl-C to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -98,12 +110,15 @@ def die_with_parent() -> None:
 
 
 def start_server() -> None:
-    """Start loading the libraries that the child processes will have; without it the first one starts that.
-
-    What is started ends with the thread that called this.
-    """
+    """Start loading the libraries that the child processes will have, before the first one needs them."""
     _server()
-    ensure_running()
+    _starter().submit(ensure_running).result()
+
+
+@cache
+def _starter() -> ThreadPoolExecutor:
+    """A thread that starts processes and stays: the server ends with the thread that started it."""
+    return ThreadPoolExecutor(1, "starter")
 
 
 @cache

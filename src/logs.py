@@ -23,7 +23,7 @@ def log_file(path: Path) -> Iterator[None]:
 
     Each worker of a sweep is a thread with a file of its own.
     """
-    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler = _File(path, encoding="utf-8", delay=True)
     handler.setFormatter(OneLine())
     thread = threading.get_ident()
     handler.addFilter(lambda record: threading.get_ident() == thread)
@@ -33,6 +33,14 @@ def log_file(path: Path) -> Iterator[None]:
     finally:
         _OURS.removeHandler(handler)
         handler.close()
+
+
+class _File(logging.FileHandler):
+    """A log file; where it cannot be written, who logs learns it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Raise what went wrong."""
+        raise
 
 
 class OneLine(logging.Formatter):

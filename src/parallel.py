@@ -37,7 +37,6 @@ def workers(number: int) -> Iterator[None]:
     Ctrl-C and `stop` end it.
     """
     global _workers
-    # By this thread: what is started by another ends with that one, and takes what it forked with it.
     start_server()
     pool = ThreadPoolExecutor(number)
     _workers = group = _Workers(pool, number)

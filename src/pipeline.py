@@ -26,8 +26,8 @@ from src.isolation import ProcessDied
 from src.logs import events
 from src.networks.checkpoints import keep_in
 from src.provenance import accelerator, code_commit, package_versions
-from src.registry import FACTORS, load_registry
-from src.tracking import Record, StoreAway, StoredRun, Tracking, TrackingError
+from src.registry import FACTORS
+from src.tracking import NotWritable, Record, StoreAway, StoredRun, Tracking, TrackingError
 
 STAGES = ("outlier", "imputation", "features", "classifier")
 N_EXAMPLES = 4
@@ -53,13 +53,13 @@ class Outcome:
 
 def open_tracking(combination: Combination) -> Tracking:
     """Return the store of runs a combination belongs to."""
-    experiments = tuple(e.experiment for e in load_registry().experiments.values())
+    experiments = tuple(combination.experiments.values())
     return Tracking(combination.tracking_uri, experiments, combination.artifact_root, combination.patience_s)
 
 
 def find_finished(combination: Combination, tracking: Tracking) -> StoredRun | None:
     """Return the finished run of a combination, if there is one; warn if other libraries made it."""
-    run = tracking.find(_experiment("classifier"), combination.keys()["classifier"])
+    run = tracking.find(combination.experiments["classifier"], combination.keys()["classifier"])
     if run is not None:
         _warn_of_other_versions(run)
     return run
@@ -103,7 +103,7 @@ def _run_and_log(combination: Combination, report: Callable[[Any], None]) -> dic
             pipeline = Pipeline(combination, tracking, follow)
             failing.enter_context(pipeline.failing)
             reused, run = pipeline.run()
-        except StoreAway:
+        except (NotWritable, StoreAway):
             raise
         except Exception as error:  # noqa: BLE001 - whatever goes wrong becomes a FAILED run with its traceback
             return log_failure(combination, tracking, stage, error, started)
@@ -162,7 +162,12 @@ class Pipeline:
         return False, self.runs["classifier"]
 
     def _check_ready(self) -> None:
-        """Fail now, and not after hours, where a method lacks a package or its weights."""
+        """Fail now, and not after hours, where a method lacks a package or its weights, or is another one."""
+        if changed := self.combination.changed():
+            raise PipelineError(
+                f"the source or the weights of {changed} changed after this run was planned; "
+                "start the command again"
+            )
         if own := self.combination.unpublished_weights:
             log.warning("these weights are not the published ones: %s", own)
         for stage, step in self.combination.steps.items():
@@ -225,7 +230,7 @@ class Pipeline:
         return self.tracking.artifacts(run)
 
     def _recall(self, stage: str) -> StoredRun | None:
-        run = self.tracking.find(_experiment(stage), self.keys[stage])
+        run = self.tracking.find(self.combination.experiments[stage], self.keys[stage])
         if run is not None:
             _warn_of_other_versions(run)
             self.runs[stage] = run
@@ -251,7 +256,7 @@ class Pipeline:
         sweep = self.combination.sweep_id
         if stage == "classifier" or not sweep:
             return
-        where, key = _experiment("classifier"), self.keys[stage]
+        where, key = self.combination.experiments["classifier"], self.keys[stage]
         run = self.tracking.find_failure(where, key, sweep) or self.tracking.find_deaths(where, key, sweep)
         if run is not None:
             raise PipelineError(f"failed before in this sweep, for {run.run_name}: {run.tags['error']}")
@@ -284,7 +289,7 @@ class Pipeline:
             alone = self._alone(member)
             try:
                 alone._remember(step.stage, partial(compute, alone))
-            except StoreAway:
+            except (NotWritable, StoreAway):
                 raise
             except Exception as error:
                 reason = f"{type(error).__name__}: {error}"
@@ -569,7 +574,7 @@ def _record(combination: Combination, stage: str, outcome: Outcome, started: flo
     if status == "FINISHED":  # what failed may have failed in another stage, and in another process
         tags |= {"accelerator": accelerator(combination.steps[stage].parameters.get("device", "cpu"))}
     tags |= outcome.tags
-    return Record(_experiment(stage), name, params, tags, metrics, outcome.write, started, status)
+    return Record(combination.experiments[stage], name, params, tags, metrics, outcome.write, started, status)
 
 
 def _with_members(
@@ -635,10 +640,6 @@ def _about_tuning(combination: Combination, tuned: Tuned) -> dict[str, Any]:
     assert combination.tuning is not None
     how = {"tuned": "optuna", "optimistic": OPTIMISTIC, "objective": "Brier score, cross-validated"}
     return how | asdict(combination.tuning) | {"parameters": tuned.parameters, "brier": tuned.score}
-
-
-def _experiment(stage: str) -> str:
-    return load_registry().experiments[stage].experiment
 
 
 def _warn_of_other_versions(run: StoredRun) -> None:

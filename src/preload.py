@@ -4,18 +4,24 @@ Only that server imports this module. The children are forked from it, so to the
 and it has to end with the command for them to end too.
 """
 
-import sklearn.linear_model
-import sklearn.preprocessing  # noqa: F401
+from importlib import import_module
 
-import src.cohort.file
-import src.evaluation.estimators
-import src.evaluation.loop
-import src.pipeline
-import src.results.bootstrap_pickle  # noqa: F401
 from src.isolation import die_with_parent
 from src.provenance import code_commit, package_versions
+from src.source_snapshot import keep_sources
 from src.tracking import load_libraries
 
+keep_sources()  # first: what is imported from here on is part of keys
+for module in (
+    "sklearn.linear_model",
+    "sklearn.preprocessing",
+    "src.cohort.file",
+    "src.evaluation.estimators",
+    "src.evaluation.loop",
+    "src.pipeline",
+    "src.results.bootstrap_pickle",
+):
+    import_module(module)
 die_with_parent()
 load_libraries()
 package_versions()

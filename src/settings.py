@@ -211,13 +211,12 @@ def cohort_card(data: DictConfig) -> CohortCard:
         raise CohortError(
             f"the data config does not describe a cohort: {error.__cause__ or error}"
         ) from error
-    stat = path.stat()
-    return _read_card(path, stat.st_mtime_ns, stat.st_size)
+    return _read_card(path)
 
 
 @cache
-def _read_card(path: Path, modified: int, size: int) -> CohortCard:
-    """Read a cohort once per process for as long as its file does not change."""
+def _read_card(path: Path) -> CohortCard:
+    """Read a cohort once per process: all jobs of a sweep are for the same, or fail if its file changes."""
     from src.cohort.file import read_cohort, save_lookup
 
     cohort, lookup = read_cohort(path)

@@ -30,7 +30,6 @@ from omegaconf import DictConfig
 
 from src.cohort import CohortError
 from src.combination import Combination
-from src.dry_run import look_ahead
 from src.evaluation.resampling import EvaluationError, inbag_counts, resample_id
 from src.isolation import ProcessDied, run_isolated
 from src.logs import LOG, events, log_file
@@ -63,7 +62,7 @@ def run_job(config: DictConfig) -> None:
     hydra_config = HydraConfig.get()
     single = hydra_config.mode == RunMode.RUN
     plan = {} if single else json.loads((Path(hydra_config.sweep.dir) / PLAN).read_text(encoding="utf-8"))
-    with _clear_errors(), _ending_all():
+    with clear_errors(), _ending_all():
         combination = read_combination(config, plan.get("sweep_id", ""))
         _check_resampling(combination)
         baselines = baselines_of(config, combination, plan.get("first", hydra_config.overrides.task))
@@ -76,6 +75,8 @@ def run_job(config: DictConfig) -> None:
         return
     # What is timed to look ahead is timed alone.
     if config.dry_run:
+        from src.dry_run import look_ahead  # what it measures with takes a second to load
+
         status = look_ahead(combination)
         status["seconds"] /= number_of_workers()
         _keep(status, combination, progress, path)
@@ -91,11 +92,13 @@ def run_job(config: DictConfig) -> None:
 def _work(
     combination: Combination, baselines: list[Combination], progress: Progress, path: Path
 ) -> dict[str, Any]:
-    with _ending_all(), log_file(path.with_name(LOG)):
-        status = _run(combination, progress)
-        errors = {baseline.run_name: _ensure_baseline(baseline, progress) for baseline in baselines}
-    status["baseline_errors"] = {name: error for name, error in errors.items() if error}
-    return _keep(status, combination, progress, path)
+    """Run a combination and baselines; end the sweep where the store, or the disk, takes no results."""
+    with _ending_all():
+        with log_file(path.with_name(LOG)):
+            status = _run(combination, progress)
+            errors = {baseline.run_name: _ensure_baseline(baseline, progress) for baseline in baselines}
+        status["baseline_errors"] = {name: error for name, error in errors.items() if error}
+        return _keep(status, combination, progress, path)
 
 
 def _keep(status: dict[str, Any], combination: Combination, progress: Progress, path: Path) -> dict[str, Any]:
@@ -114,7 +117,7 @@ class SweepCallback(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Write the plan, into the folder of the sweep and into the store."""
-        with _clear_errors(), _ending_all():
+        with clear_errors(), _ending_all():
             sweep_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid4().hex[:6]}"
             jobs = _jobs(config)
             _check_workers(config.hydra.launcher)
@@ -336,7 +339,7 @@ def _progress(total: int) -> Progress:
 
 
 @contextmanager
-def _clear_errors() -> Iterator[None]:
+def clear_errors() -> Iterator[None]:
     """End the command with one sentence for what a user can mend, with a traceback for what is our fault.
 
     Hydra turns exceptions in callbacks into warnings, so both become SystemExit.
@@ -347,10 +350,10 @@ def _clear_errors() -> Iterator[None]:
         _tell(error)
         raise SystemExit(2) from error
     except HydraException as error:
-        print(error, file=sys.stderr)
+        print(*filter(None, map(str, (error, error.__cause__ or ""))), sep="\n", file=sys.stderr)
         raise SystemExit(1) from error
     except OSError as error:
-        print(f"cannot use {error.filename}: {error.strerror}; choose another place", file=sys.stderr)
+        _tell(error)
         raise SystemExit(2) from error
     except Exception as error:
         traceback.print_exc()
@@ -359,10 +362,10 @@ def _clear_errors() -> Iterator[None]:
 
 @contextmanager
 def _ending_all() -> Iterator[None]:
-    """End the command, not one combination, where the store takes no results; of its workers one says so."""
+    """End the command, not one combination, where no results can be kept; of its workers one says so."""
     try:
         yield
-    except TrackingError as error:
+    except (OSError, TrackingError) as error:
         end = SystemExit(os.EX_TEMPFAIL if isinstance(error, StoreAway) else 2)
         with _one_asks:
             if stop(end) is end:
@@ -373,10 +376,20 @@ def _ending_all() -> Iterator[None]:
 
 
 def _tell(error: Exception) -> None:
-    print(f"{type(error).__name__}: {error}", file=sys.stderr)
+    """Tell a user what to mend."""
+    if isinstance(error, OSError):
+        where, do = error.filename or "a file", "make room there or choose another place"
+        print(f"cannot use {where}: {error.strerror or error}; {do}, and repeat the command", file=sys.stderr)
+    else:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
 
 
 def _write_json(path: Path, contents: Any) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(json.dumps(contents, indent=1), encoding="utf-8")
-    draft.replace(path)
+    try:
+        draft.write_text(json.dumps(contents, indent=1), encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        error.filename = error.filename or str(path)
+        raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -42,6 +43,9 @@ DOWNLOADS = HERE / ".downloads"
 
 _PAGE = 1000  # search_runs returns no more than this at once, without saying so
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_RIGHT = (errno.EROFS, errno.EACCES, errno.EPERM)
+_SQLITE_WRITES_NOT = ("disk I/O error", "database or disk is full", "readonly database")
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +56,10 @@ class TrackingError(RuntimeError):
 
 class StoreAway(TrackingError):
     """The store did not answer for as long as there was patience."""
+
+
+class NotWritable(TrackingError):
+    """The store takes no results: there is no room, or no right to write."""
 
 
 class NoArtifacts(TrackingError):
@@ -185,8 +193,8 @@ class Tracking:
         now = int(time.time() * 1000)
         tags = {key: str(value) for key, value in record.tags.items()}
         tags |= {"schema_version": SCHEMA_VERSION, "process": _process()}
-        run_id = self._create(record, tags).info.run_id
-        status = "FAILED"
+        info = self._create(record, tags).info
+        run_id, status = info.run_id, "FAILED"
         try:
             self._client.log_batch(
                 run_id,
@@ -194,9 +202,15 @@ class Tracking:
                 params=[Param(name, str(value)) for name, value in record.params.items()],
             )
             with TemporaryDirectory(prefix="plr-artifacts-") as folder:
-                record.artifacts(Path(folder))
-                self._client.log_artifacts(run_id, folder)
+                with _writing(folder):
+                    record.artifacts(Path(folder))
+                with _writing(self._root or self.uri):
+                    self._client.log_artifacts(run_id, folder)
             status = record.status
+        except NotWritable:
+            if _is_local(info.artifact_uri):  # what is there of them takes room that others need
+                shutil.rmtree(_path_of(info.artifact_uri), ignore_errors=True)
+            raise
         finally:
             self._client.set_terminated(run_id, status)
         return _stored(self._client.get_run(run_id), record.experiment)
@@ -267,10 +281,8 @@ class Tracking:
     @contextmanager
     def lock(self, stage_key: str) -> Iterator[None]:
         """Hold the right to compute a stage, where processes share the artifact folder, or this machine."""
-        locks = self._own / ".locks"
-        locks.mkdir(parents=True, exist_ok=True)
         # The lock file stays: removing it would let two waiting processes lock two different files.
-        with FileLock(locks / stage_key):
+        with _locked(self._own / ".locks" / stage_key):
             yield
 
     def unfinished(self, stage_key: str) -> Path:
@@ -349,8 +361,7 @@ class Tracking:
 
     @contextmanager
     def _creation(self) -> Iterator[None]:
-        self._own.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._own / ".create.lock"):
+        with _locked(self._own / ".create.lock"):
             yield
 
 
@@ -437,6 +448,8 @@ class _Client:
         except GaveUp as error:
             raise StoreAway(f"{error}; {_when_away(self._uri)}: what was finished is kept") from error
         except (MlflowException, RequestException, SQLAlchemyError) as error:
+            if _is_not_written(error):
+                raise _not_writable(self._uri, str(error).partition("\n")[0]) from error
             raise TrackingError(_refusal(self._uri, error)) from error
 
     def _connected(self) -> Any:
@@ -509,6 +522,42 @@ def _refusal(uri: str, error: Exception) -> str:
     if "failed with error code 404" in reason or "valid JSON" in reason:
         return f"no MLflow server is at {uri}: correct tracking.uri ({reason})"
     return f"the store at {uri} refuses what it was asked: {reason}"
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    lock = FileLock(file)
+    with _writing(file.parent):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _writing(place: Path | str) -> Iterator[None]:
+    """Say in one sentence that files cannot be written, and where."""
+    try:
+        yield
+    except OSError as error:
+        if not _is_not_written(error):
+            raise
+        raise _not_writable(place, error.strerror or str(error)[-200:]) from error
+
+
+def _is_not_written(error: Exception) -> bool:
+    """Whether an error means that there is no room or no right; of some the text is all there is."""
+    codes = [f"[Errno {code}]" for code in (*_NO_ROOM, *_NO_RIGHT)]
+    return any(words in str(error) for words in (*codes, *_SQLITE_WRITES_NOT))
+
+
+def _not_writable(place: Path | str, reason: str) -> NotWritable:
+    return NotWritable(
+        f"{place} takes no results ({reason}); make room there, or get the right to write, and repeat the "
+        "command: what was finished is kept"
+    )
 
 
 def _let_us_log() -> None:

@@ -9,8 +9,10 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
+from src.config_snapshot import keep_configs
 from src.isolation import available_cores
 from src.registry import load_registry
+from src.source_snapshot import keep_sources
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
@@ -33,7 +35,9 @@ def _job(config: DictConfig) -> None:
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; what it reads of this project, it reads as it is now."""
+    keep_sources()
+    keep_configs(CONFIGS)
     register_resolvers()
     # Hydra's grammar has no bare words; this one is short for the default sweep.
     words = ["sweeps=default" if word == "sweeps" else word for word in sys.argv[1:]]

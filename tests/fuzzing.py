@@ -22,7 +22,9 @@ from typing import Any
 from commands import ROOT
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
+from measured import record
 
+REPORT = os.environ.get("FUZZ_REPORT")
 INPUTS = int(os.environ.get("FUZZ_INPUTS", "2000"))
 MEMORY = 2**30  # bytes that one input may take
 CPU_S = 1.0  # seconds of the processor, so that a busy machine changes nothing
@@ -81,6 +83,11 @@ class Reader:
         self.outcomes[outcome] += 1
         self.slowest_s = max(self.slowest_s, answer["cpu_s"])
         return "clean" if outcome == "clean" else text
+
+    def record(self) -> None:
+        """Add what became of the inputs to the report, if one is wanted."""
+        numbers = {"inputs": self.outcomes.total(), "outcomes": dict(self.outcomes)}
+        record(REPORT, self.name, numbers | {"slowest_s": round(self.slowest_s, 2)})
 
     def close(self) -> None:
         if self._process is not None:

@@ -1,8 +1,12 @@
+import logging
 import os
 import signal
+import struct
 import subprocess
 import sys
+import threading
 import time
+from multiprocessing import forkserver
 
 import pytest
 
@@ -27,6 +31,20 @@ def sleep_long(send):
     time.sleep(60)
 
 
+def die_within_a_message(send):
+    os.write(logging.root.handlers[0].sender.fileno(), struct.pack("!i", 1000) + b"the beginning")
+    die(send)
+
+
+def kill_the_server(send):
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(60)
+
+
+def server() -> int:
+    return forkserver._forkserver._forkserver_pid
+
+
 def test_returns_the_result_and_passes_messages():
     messages = []
     assert run_isolated(double, 21, on_message=messages.append) == 42
@@ -36,6 +54,33 @@ def test_returns_the_result_and_passes_messages():
 def test_a_killed_child_is_an_error_with_its_exit_code():
     with pytest.raises(ProcessDied, match="exit code -9"):
         run_isolated(die, on_message=lambda message: None)
+
+
+def test_a_child_killed_while_it_answers_is_an_error_too():
+    with pytest.raises(ProcessDied, match="exit code -9"):
+        run_isolated(die_within_a_message, on_message=lambda message: None)
+
+
+def test_without_its_server_a_child_dies_and_the_next_one_gets_another():
+    with pytest.raises(ProcessDied, match="the process died"):
+        run_isolated(kill_the_server, on_message=lambda message: None)
+    thread = threading.Thread(target=run_isolated, args=(double, 21), kwargs={"on_message": lambda m: None})
+    thread.start()
+    thread.join(60)
+    new = server()
+    time.sleep(0.2)
+    assert alive(new), "it ended with the thread that needed it"
+    assert run_isolated(double, 21, on_message=lambda message: None) == 42
+    assert server() == new
+
+
+def test_a_server_that_dies_as_it_is_asked_is_an_error(monkeypatch):
+    def start(process):
+        raise EOFError
+
+    monkeypatch.setattr("multiprocessing.context.ForkServerProcess.start", start)
+    with pytest.raises(ProcessDied, match="the server of processes died"):
+        run_isolated(double, 21, on_message=lambda message: None)
 
 
 def test_what_the_child_raises_reaches_the_parent(capfd):

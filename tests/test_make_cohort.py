@@ -11,6 +11,6 @@ def test_the_picture_goes_where_it_is_asked_or_the_reason_is_said(tmp_path):
     assert (tmp_path / "new" / "trace.pdf").read_bytes().startswith(b"%PDF")
     barred = tmp_path / "file" / "trace.png"
     done = run(*command, str(barred), expect=2)
-    assert done.stderr == f"cannot write {barred}: File exists; choose another --out\n"
+    assert done.stderr == f"cannot write {barred}: File exists; choose another --out or make room there\n"
     done = run(*command, str(tmp_path / "trace.doc"), expect=2)
     assert "trace.doc; expected a name that ends in .png, .pdf, .svg" in done.stderr

@@ -1,4 +1,5 @@
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -584,3 +585,15 @@ print(run_combination(read_combination(config, choices=choices))["state"])
 print([name for name in ("torch", "pypots", "transformers") if name in sys.modules])
 """
     assert run("-c", code).stdout.splitlines()[-2:] == ["finished", "[]"]
+
+
+def test_a_process_with_other_sources_than_were_planned_refuses(combination, monkeypatch):
+    combination.keys()
+    planned = pickle.loads(pickle.dumps(combination))  # noqa: S301 - as a child process gets it
+    monkeypatch.setattr("src.combination.source_digest", lambda module: "edited")
+    status = run_combination(planned)
+    assert status["state"] == "failed" and kinds() == []
+    assert (
+        "the source or the weights of outlier=Watcher changed after this run was planned" in status["error"]
+    )
+    assert run_combination(replace(combination))["state"] == "finished"

@@ -28,7 +28,7 @@ from src.pipeline import run_combination
 from src.progress import Progress
 from src.registry import RegistryError
 from src.settings import read_combination
-from src.sweep import _clear_errors, _ending_all, _work
+from src.sweep import _ending_all, _work, clear_errors
 from src.tracking import (
     NoArtifacts,
     StoreAway,
@@ -360,7 +360,7 @@ def test_a_sweep_whose_results_cannot_be_logged_ends_with_one_sentence(
         for k in range(9):
             submit(lambda k=k: _work(combination(), [], progress, tmp_path / str(k)))
 
-    with pytest.raises(SystemExit) as stopped, _clear_errors():
+    with pytest.raises(SystemExit) as stopped, clear_errors():
         if n_workers:
             with workers(n_workers):
                 sweep()
@@ -384,7 +384,7 @@ def test_who_waits_when_another_one_ends_the_sweep_ends_with_it(server, capsys):
 
     with pytest.raises(SystemExit) as stopped, workers(1):
         submit(give_up)
-        with _clear_errors(), _ending_all():
+        with clear_errors(), _ending_all():
             waits.set()
             Tracking(server.uri, (), patience_s=600)
     assert stopped.value.code == 75

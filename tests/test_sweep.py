@@ -155,19 +155,6 @@ def test_a_killed_sweep_goes_on_where_it_stopped(study, resumed):
     ]
 
 
-def test_a_killed_extraction_leaves_no_half_database(study, resumed):
-    for delay in (0.5, 1.5, 2.5):
-        process = start("scripts/extract_results.py", "--tracking-uri", study.uri, "--db", str(study.db))
-        time.sleep(delay)
-        kill(process)  # which may have ended by then
-        if study.db.exists():
-            assert study.query("SELECT count(*) FROM runs")
-    study.extract()
-    assert study.query("SELECT count(*) FROM runs WHERE kind = 'combination'") == [(8,)]
-    made = {p.name for p in study.folder.iterdir() if "results" in p.name and p.suffix != ".lock"}
-    assert made == {"results.db", "results_dictionary.html"}
-
-
 def test_the_database_agrees_with_the_runs(study, resumed):
     study.extract()
     stored = {r.run_id: r.metrics for r in combinations(study)}

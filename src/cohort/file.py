@@ -85,7 +85,7 @@ def write_cohort(
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
         part = Path(folder) / path.name
-        with duckdb.connect(config=_OFFLINE) as connection:
+        with _room_for(path), duckdb.connect(config=_OFFLINE) as connection:
             connection.execute(f"ATTACH '{_quoted(part)}' AS cohort (STORAGE_VERSION '{_STORAGE}')")
             is_test = (cohort.subjects["split"] == "test").to_numpy()
             whole = _whole_years(cohort.subjects["age"])
@@ -100,6 +100,18 @@ def write_cohort(
             connection.execute("CREATE TABLE cohort.metadata AS SELECT * FROM facts")
             connection.execute("DETACH cohort")
         part.replace(path)
+
+
+@contextmanager
+def _room_for(path: Path) -> Iterator[None]:
+    """Say in one sentence that a cohort cannot be written."""
+    try:
+        yield
+    except (duckdb.IOException, duckdb.TransactionException) as error:
+        reason = str(error).partition("\n")[0]
+        raise CohortError(
+            f"{path} cannot be written ({reason}); make room there or choose another place"
+        ) from error
 
 
 def _whole_years(age: pd.Series) -> str:

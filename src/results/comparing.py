@@ -47,14 +47,16 @@ def read_combinations(
     Returns
     -------
     run_ids : ndarray of str, shape (k,)
-        In ascending order, so that the outcome does not depend on the order in which runs were written.
+        In the order of their methods, so that the outcome, to the last bit, does not depend on their ids or
+        on the order in which they were written.
     combinations : Combinations
         With the essential metrics that every iteration has.
     """
     factors = list(FACTORS.values())
     run_ids, *methods = _columns(
         connection,
-        f"SELECT run_id, {', '.join(factors)} FROM runs WHERE kind = 'combination' ORDER BY run_id",
+        f"SELECT run_id, {', '.join(factors)} FROM runs WHERE kind = 'combination' "
+        f"ORDER BY {', '.join(factors)}, run_id",
     )
     codes, groups, y = _columns(
         connection,

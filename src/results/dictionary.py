@@ -55,6 +55,9 @@ def write_page(page: str, path: Path) -> None:
     try:
         draft.write_text(page, encoding="utf-8")
         draft.replace(path)
+    except OSError as error:
+        error.filename = str(path)
+        raise
     finally:
         draft.unlink(missing_ok=True)
 

@@ -28,7 +28,7 @@ from src.results.dictionary import dictionary_page, write_page
 from src.results.headlines import write_headlines
 from src.results.previous import Previous, evaluation_code, read_previous
 from src.results.publishing import new_version
-from src.results.run_collection import Collection, Included, collect_runs
+from src.results.run_collection import OTHER_SETTINGS, Collection, Included, collect_runs
 from src.results.run_evaluation import Identity, evaluate_file, identify_file
 from src.results.safe_pickle import RejectedRun
 from src.results.selection import Exclusion, Selection, rejected_lines, select
@@ -194,7 +194,10 @@ def extract(
         n_taken_over=len(collection.taken_over),
         excluded=excluded,
         coverage=dict(Counter(row["status"] for row in coverage)),
-        warnings=[f"runs {a} and {b} have identical predictions" for a, b in twins],
+        warnings=[
+            *(f"runs {a} and {b} have identical predictions" for a, b in twins),
+            *_several_settings(excluded),
+        ],
         seconds=time.perf_counter() - started,
     )
 
@@ -349,6 +352,14 @@ def _dictionaries(registry: Registry) -> dict[str, list[dict[str, Any]]]:
         del row["aliases"]
         metrics.append(row)
     return {"methods": [asdict(method) for method in registry.methods.values()], "metrics": metrics}
+
+
+def _several_settings(excluded: Iterable[Exclusion]) -> Iterator[str]:
+    """Say which combinations were run with several parameters or sources: a database has each once."""
+    for name in sorted({e.run_name for e in excluded if e.detail.endswith(OTHER_SETTINGS)}):
+        yield (
+            f"{name} was run with several parameters or sources; its newest run is here (table excluded_runs)"
+        )
 
 
 def _twins(collection: Collection) -> list[tuple[str, str]]:

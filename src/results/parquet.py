@@ -44,12 +44,19 @@ def export_parquet(database: Path, folder: Path) -> list[str]:
             draft = Path(name) / "new"
             draft.mkdir()
             for table in tables:
-                target = str(draft / f"{table}.parquet").replace("'", "''")
-                connection.execute(f"COPY {table} TO '{target}' (FORMAT parquet, COMPRESSION zstd)")
+                _write(connection, table, draft)
             if folder.exists():
                 folder.rename(Path(name) / "old")
             draft.rename(folder)
     return tables
+
+
+def _write(connection: duckdb.DuckDBPyConnection, table: str, folder: Path) -> None:
+    target = str(folder / f"{table}.parquet").replace("'", "''")
+    try:
+        connection.execute(f"COPY {table} TO '{target}' (FORMAT parquet, COMPRESSION zstd)")
+    except duckdb.IOException as error:
+        raise OSError(None, str(error).partition("\n")[0], target) from error
 
 
 def _refuse_other_files(folder: Path, tables: list[str]) -> None:

@@ -23,6 +23,9 @@ from src.results.workers import Workers, attempt
 from src.tracking import StoredRun
 
 SOURCES = ("synthetic", "measured", "unstated")
+OTHER_SETTINGS = ", of other parameters or sources"
+"""What is said of a superseded run that is not merely an older one of the same."""
+
 _RUNS_PER_INSERT = 100  # rows lie in memory until then
 
 
@@ -210,9 +213,10 @@ class _Collector:
         newest, *older = candidates
         self.collection.rejected.pop(newest.cell, None)
         for candidate in older:
-            self.collection.excluded.append(
-                exclusion(candidate.run, "superseded", f"by run {newest.run.run_id}")
-            )
+            detail = f"by run {newest.run.run_id}"
+            if candidate.run.tags.get("stage_key") != newest.run.tags.get("stage_key"):
+                detail += OTHER_SETTINGS
+            self.collection.excluded.append(exclusion(candidate.run, "superseded", detail))
 
     def _flush(self) -> None:
         for name, tables in self._waiting.items():

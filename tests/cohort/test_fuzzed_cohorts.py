@@ -65,7 +65,7 @@ def reader(tmp_path_factory) -> Iterator[Reader]:
     reader = Reader("cohort", tmp_path_factory.mktemp("inputs"), VALID)
     yield reader
     reader.close()
-    print(dict(reader.outcomes), f"slowest {reader.slowest_s:.2f} s")
+    reader.record()
 
 
 def checksum(block: bytes) -> bytes:

@@ -58,7 +58,7 @@ def reader(tmp_path_factory) -> Iterator[Reader]:
     reader = Reader("recording", tmp_path_factory.mktemp("inputs"), VALID[0])
     yield reader
     reader.close()
-    print(dict(reader.outcomes), f"slowest {reader.slowest_s:.2f} s")
+    reader.record()
 
 
 @inputs(0.5)

@@ -216,7 +216,8 @@ def test_command_says_where_it_cannot_write(gaps_db, tmp_path):
     (tmp_path / "file").write_text("x")
     run = _run("--db", gaps_db, "--out", tmp_path / "file", "--only", "roc")
     assert run.returncode == 2
-    assert run.stderr == f"cannot write {tmp_path / 'file'}: File exists; choose another --out\n"
+    sentence = "File exists; choose another --out or make room there"
+    assert run.stderr == f"cannot write {tmp_path / 'file'}: {sentence}\n"
 
 
 @pytest.mark.parametrize("wrong", [["--only", ","], ["--format", ","], ["--jobs", "0"], ["--jobs", "x"]])

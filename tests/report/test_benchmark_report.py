@@ -408,7 +408,8 @@ def test_command_says_where_it_cannot_write(report_db, tmp_path):
     command = [sys.executable, str(ROOT / "scripts" / "run_benchmark.py"), "--db", str(report_db)]
     run = subprocess.run([*command, "--out", str(tmp_path / "file")], capture_output=True, text=True)
     assert run.returncode == 2
-    assert run.stderr == f"cannot write {tmp_path / 'file'}: File exists; choose another --out\n"
+    sentence = "File exists; choose another --out or make room there"
+    assert run.stderr == f"cannot write {tmp_path / 'file'}: {sentence}\n"
 
 
 def test_command_says_what_it_cannot_read(report_db, tmp_path):

@@ -104,7 +104,7 @@ def test_a_place_that_cannot_be_written_is_one_sentence_and_status_2(main, tmp_p
     status, _, errors = main("--db", str(tmp_path / place))
     assert status == 2
     assert errors.startswith("cannot write ")
-    assert errors.endswith("; choose another --db\n")
+    assert errors.endswith("; choose another --db or make room there\n")
     assert errors.count("\n") == 1
 
 

@@ -288,6 +288,17 @@ def test_the_newest_of_the_same_combination_counts(store, build):
     assert [(row["run_id"], row["reason"]) for row in excluded] == [(old.name, "superseded")]
 
 
+def test_a_combination_that_was_run_with_other_parameters_is_named(store, build):
+    for seed, key in enumerate(("a", "b")):
+        store.combination(CAT, seed, tags={"stage_key": key})
+    for seed in (3, 4):
+        store.combination(XGB, seed, tags={"stage_key": "c"})
+    summary, excluded = build("FROM excluded_runs ORDER BY detail")
+    assert [row["detail"].endswith("of other parameters or sources") for row in excluded].count(True) == 1
+    (warning,) = summary.warnings
+    assert "was run with several parameters or sources; its newest run is here" in warning
+
+
 def test_an_older_run_stands_in_for_a_broken_newer_one(store, build):
     old = store.combination(CAT, 1)
     new = store.combination(CAT, 2)

@@ -1,0 +1,37 @@
+"""What tests measured, in a file that `scripts/robustness.py` takes into the README."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from commands import ROOT
+from filelock import FileLock
+
+from src.provenance import code_commit
+
+
+def record(report: str | None, what: str, numbers: dict[str, Any]) -> None:
+    """Add the numbers of one thing to a report, if one is wanted; other processes may add theirs.
+
+    Parameters
+    ----------
+    report : str or None
+        Path of the JSON file, from the root of the repository; None: nobody asked for one.
+    what : str
+    numbers : dict
+    """
+    if report is None:
+        return
+    path = ROOT / report
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        contents = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"measured": {}}
+        contents |= {"date": f"{datetime.now(UTC):%Y-%m-%d}", "commit": code_commit()}
+        contents["measured"][what] = numbers
+        draft = Path(f"{path}.{os.getpid()}")
+        draft.write_text(json.dumps(contents, indent=1), encoding="utf-8")
+        draft.replace(path)
