@@ -13,6 +13,7 @@ from src.isolation import available_cores
 from src.registry import load_registry
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+STOPPED = 130  # exit status of what Ctrl-C ends, by the shell's convention
 
 
 def register_resolvers() -> None:
@@ -47,6 +48,9 @@ def main() -> None:
 
             explain_unknown_keys(sys.argv[1:])
         raise
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on where this one was", file=sys.stderr)
+        sys.exit(STOPPED)
 
 
 if __name__ == "__main__":
