@@ -49,15 +49,16 @@ class Study:
     folder : Path
         Everything is written there, temporary files too.
     store : Path
-        An empty store of runs, which is copied.
+        An empty store of runs, which is copied unless the folder has one.
     """
 
     def __init__(self, folder: Path, store: Path) -> None:
         self.folder = folder
         self.temporary = folder / "tmp"
-        self.temporary.mkdir(parents=True)
+        self.temporary.mkdir(parents=True, exist_ok=True)
         self.started: list[subprocess.Popen[str]] = []
-        (folder / "mlflow.db").write_bytes(store.read_bytes())
+        if not (folder / "mlflow.db").exists():
+            (folder / "mlflow.db").write_bytes(store.read_bytes())
         self.uri = f"sqlite:///{folder / 'mlflow.db'}"
         self.db = folder / "results" / "results.db"
 
