@@ -90,6 +90,7 @@ class Study:
         process = self.start(command)
         output, _ = process.communicate(timeout=300)
         assert process.returncode == 0, f"exit {process.returncode} of {' '.join(command)}\n{output}"
+        wait_until_gone(process.pid)
         return output
 
     def close(self) -> list[int]:
