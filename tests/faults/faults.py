@@ -95,7 +95,7 @@ class Study:
 
     def close(self) -> list[int]:
         """End what is still there of its commands; return the processes that were."""
-        left = [pid for process in self.started for pid in in_session(process.pid)]
+        left = [pid for process in self.started for pid in in_session(process.pid) if self._owns(pid)]
         for pid in left:
             kill(pid)
         for process in self.started:
@@ -104,6 +104,10 @@ class Study:
             process.stdout.close()
         self.started = []
         return left
+
+    def _owns(self, pid: int) -> bool:
+        """Whether a process is of this study: ids of ended ones are given to others."""
+        return f"TMPDIR={self.temporary}\0" in _read_of(pid, "environ")
 
 
 @dataclass(frozen=True)
@@ -229,11 +233,8 @@ def assert_whole_files(study: Study) -> None:
 
 def _stat(pid: int) -> tuple[str, int, int] | None:
     """State, parent and session of a process; None once it is gone."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return fields[0], int(fields[1]), int(fields[3])
+    fields = _read_of(pid, "stat").rpartition(")")[2].split()
+    return (fields[0], int(fields[1]), int(fields[3])) if fields else None
 
 
 def living() -> dict[int, tuple[int, int]]:
@@ -255,7 +256,7 @@ def children(pid: int) -> list[int]:
 
 def forkservers(command: int) -> list[int]:
     """The process beside a command that forks those that compute combinations, if there is one."""
-    return [child for child in children(command) if "forkserver" in _command_line(child)]
+    return [child for child in children(command) if "forkserver" in _read_of(child, "cmdline")]
 
 
 def combinations(command: int) -> list[int]:
@@ -263,9 +264,10 @@ def combinations(command: int) -> list[int]:
     return [worker for server in forkservers(command) for worker in children(server)]
 
 
-def _command_line(pid: int) -> str:
+def _read_of(pid: int, what: str) -> str:
+    """What the system says of a process; nothing once it is gone."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_text()
+        return Path(f"/proc/{pid}/{what}").read_text(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return ""
 
@@ -292,5 +294,5 @@ def wait_until_gone(leader: int, seconds: float = 30) -> None:
     """Wait until a command has left no process behind; fail if that takes too long."""
     deadline = time.monotonic() + seconds
     while left := in_session(leader):
-        assert time.monotonic() < deadline, f"still there: {[_command_line(pid) for pid in left]}"
+        assert time.monotonic() < deadline, f"still there: {[_read_of(pid, 'cmdline') for pid in left]}"
         time.sleep(0.05)
