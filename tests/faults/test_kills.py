@@ -63,13 +63,14 @@ def counts(output: str) -> dict[str, int]:
 def kill_combinations(study: Study, whole_s: float, rng: random.Random, n: int) -> int:
     """Kill processes that compute combinations while a sweep runs, which goes on without them."""
     process, started = study.start(study.sweep(*rng.choice([TWO_WORKERS, ()]))), time.monotonic()
-    n_killed = 0
+    killed: set[int] = set()  # they may be there for a moment yet
     for moment in sorted(rng.uniform(0, whole_s) for _ in range(n)):
         pause(process, started + moment - time.monotonic())
-        victims = wait_for(lambda: combinations(process.pid), process)
-        n_killed += bool(victims) and kill(rng.choice(victims))
+        victims = wait_for(lambda: sorted(set(combinations(process.pid)) - killed), process)
+        rng.shuffle(victims)
+        killed |= {pid for pid in victims[:1] if kill(pid)}
     ends_in_good_order(process, died="exit code -9")
-    return n_killed
+    return len(killed)
 
 
 def kill_commands(study: Study, whole_s: float, rng: random.Random, n: int) -> int:
