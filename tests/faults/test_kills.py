@@ -68,7 +68,7 @@ def kill_combinations(study: Study, whole_s: float, rng: random.Random, n: int) 
         pause(process, started + moment - time.monotonic())
         victims = wait_for(lambda: sorted(set(combinations(process.pid)) - killed), process)
         rng.shuffle(victims)
-        killed |= {pid for pid in victims[:1] if kill(pid)}
+        killed.update(pid for pid in victims[:1] if kill(pid))
     ends_in_good_order(process, died="exit code -9")
     return len(killed)
 
