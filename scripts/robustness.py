@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NUMBERS = ROOT / "data" / "public" / "robustness.json"
 README = ROOT / "README.md"
 PARTS = {"faults": "make test-faults", "fuzz": "make fuzz"}
+OUTCOMES = ("clean", "refused")  # of reading a file
 BEGIN, END = "<!-- robustness -->", "<!-- /robustness -->"
 
 
@@ -58,25 +59,23 @@ def _read(path: Path, command: str) -> dict[str, Any]:
 
 
 def table(numbers: dict[str, Any]) -> str:
-    """Return the numbers as two tables, with when and on which commit they were measured."""
-    faults, fuzz = numbers["faults"], numbers["fuzz"]
-    survived = [(what, n["survived"], n["rows_lost"]) for what, n in faults["measured"].items()]
+    """Return the numbers as two tables, with the day and the commit on which each was measured."""
+    faults, fuzz = (sorted(numbers[part].items()) for part in PARTS)
+    survived = [(what, n["survived"], n["rows_lost"], _measured(n)) for what, n in faults]
     read = [
-        (what, n["inputs"], n["outcomes"].get("clean", 0), n["outcomes"].get("refused", 0), n["slowest_s"])
-        for what, n in fuzz["measured"].items()
+        (what, n["inputs"], *map(n["outcomes"].get, OUTCOMES, (0, 0)), n["slowest_s"], _measured(n))
+        for what, n in fuzz
     ]
     lines = [
-        f"Measured on {faults['date']} at commit {faults['commit']} (`{PARTS['faults']}`):",
+        *_rows(("What happened", "Times survived", "Rows of the database lost", "Measured"), survived),
         "",
-        *_rows(("What happened", "Times survived", "Rows of the database lost"), sorted(survived)),
-        "",
-        f"Measured on {fuzz['date']} at commit {fuzz['commit']} (`{PARTS['fuzz']}`):",
-        "",
-        *_rows(
-            ("Damaged or hostile files", "Tried", "Read", "Refused with a reason", "Slowest, s"), sorted(read)
-        ),
+        *_rows(("Spoilt files of", "Tried", "Read", "Refused with a reason", "Slowest, s", "Measured"), read),
     ]
     return "\n".join(lines)
+
+
+def _measured(numbers: dict[str, Any]) -> str:
+    return f"{numbers['date']}, {numbers['commit']}"
 
 
 def _rows(names: Iterable[str], rows: Iterable[tuple[Any, ...]]) -> Iterator[str]:
@@ -97,7 +96,7 @@ def with_table(page: str, new: str) -> str:
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise NotMeasured(f"the page has no place for the table; write {BEGIN} and {END} where it belongs")
-    return f"{before}{begin}\n{new}\n{end}{after}"
+    return f"{before}{begin}\n\n{new}\n\n{end}{after}"
 
 
 def _write(path: Path, text: str) -> None:

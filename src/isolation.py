@@ -65,7 +65,8 @@ def run_isolated(work: Callable[..., Any], *arguments: Any, on_message: Callable
     try:
         _starter().submit(process.start).result()
     except (EOFError, OSError) as error:
-        raise ProcessDied("the server of processes died; the next combination has another one") from error
+        reason = f"{type(error).__name__} {error}".strip()
+        raise ProcessDied(f"the server of processes died, or could not start one ({reason})") from error
     finally:
         sender.close()
     try:

@@ -15,6 +15,7 @@ from src.registry import load_registry
 from src.source_snapshot import keep_sources
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+STOPPED = 130  # exit status of what Ctrl-C ends, by the shell's convention
 
 
 def register_resolvers() -> None:
@@ -51,6 +52,9 @@ def main() -> None:
 
             explain_unknown_keys(sys.argv[1:])
         raise
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on where this one was", file=sys.stderr)
+        sys.exit(STOPPED)
 
 
 if __name__ == "__main__":

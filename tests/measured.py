@@ -15,12 +15,13 @@ from src.provenance import code_commit
 
 
 def record(report: str | None, what: str, numbers: dict[str, Any]) -> None:
-    """Add the numbers of one thing to a report, if one is wanted; other processes may add theirs.
+    """Add the numbers of one thing to a report, if one is wanted, with the day and the commit.
 
     Parameters
     ----------
     report : str or None
-        Path of the JSON file, from the root of the repository; None: nobody asked for one.
+        Path of the JSON file, from the root of the repository, to which other processes may add theirs; None:
+        nobody asked for one.
     what : str
     numbers : dict
     """
@@ -29,9 +30,8 @@ def record(report: str | None, what: str, numbers: dict[str, Any]) -> None:
     path = ROOT / report
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")):
-        contents = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"measured": {}}
-        contents |= {"date": f"{datetime.now(UTC):%Y-%m-%d}", "commit": code_commit()}
-        contents["measured"][what] = numbers
+        contents = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        contents[what] = numbers | {"date": f"{datetime.now(UTC):%Y-%m-%d}", "commit": code_commit()}
         draft = Path(f"{path}.{os.getpid()}")
         draft.write_text(json.dumps(contents, indent=1), encoding="utf-8")
         draft.replace(path)

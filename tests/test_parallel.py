@@ -21,6 +21,7 @@ from src.pipeline import PipelineError
 from src.results.bootstrap_pickle import load
 from src.sweep import _check_workers
 from src.tracking import artifact_folder, list_runs
+from src.train import main
 
 CELLS = ("outlier=pupil-gt,LOF", "imputation=linear", "classifier=LogisticRegression,XGBoost")
 SMALL = ("data=smoke", "profile=smoke", "evaluation.n_iterations=20")
@@ -183,6 +184,18 @@ def test_an_interruption_stops_what_runs_and_what_waits():
         began.wait(30)
         raise KeyboardInterrupt
     assert ended == [1]
+
+
+def test_ctrl_c_ends_the_command_with_a_sentence(monkeypatch, capsys):
+    def stopped() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("src.train._job", stopped)
+    monkeypatch.setattr("sys.argv", ["train"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "stopped; the same command goes on where this one was\n"
 
 
 def jobs(**methods: str) -> list[list[str]]:

@@ -56,7 +56,7 @@ with TemporaryDirectory() as folder:
         "DELETE FROM train WHERE subject_code = 'P-4'",
         "ALTER TABLE train DROP pupil_gt",
     )
-FILES = pytest.mark.parametrize("valid", [VALID, BOTH], ids=["train", "train and test"])
+FILES = pytest.mark.parametrize("valid", [Input(VALID), Input(BOTH)], ids=["train", "train and test"])
 CHANGES = spoilt_changes([VALID, BOTH], [b"\xff" * 8, b"\x00" * 64, b"DUCK", b"train", b"VARCHAR"])
 
 

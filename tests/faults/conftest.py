@@ -1,23 +1,34 @@
 from __future__ import annotations
 
+import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from faults import Study, Undisturbed
+from filelock import FileLock
 
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Undisturbed:
-    study = Study(tmp_path_factory.mktemp("undisturbed") / "study", empty_store)
-    seconds = []
-    for command in (study.sweep(), study.extraction()):
-        started = time.monotonic()
-        study.complete(command)
-        seconds.append(time.monotonic() - started)
-    assert not study.close()
-    return Undisturbed(study, *seconds)
+    """Made once, also where several processes run tests."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    times = root / "undisturbed.json"
+    with FileLock(root / ".undisturbed.lock"):
+        study = Study(root / "undisturbed", empty_store)
+        if not times.exists():
+            times.write_text(json.dumps([seconds(study, study.sweep()), seconds(study, study.extraction())]))
+            study.close()
+    return Undisturbed(study, *json.loads(times.read_text()))
+
+
+def seconds(study: Study, command: tuple[str, ...]) -> float:
+    started = time.monotonic()
+    study.complete(command)
+    return time.monotonic() - started
 
 
 @pytest.fixture

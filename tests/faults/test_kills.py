@@ -1,8 +1,8 @@
 """Commands that are killed at random times: the same command again completes, and nothing is lost.
 
 `FAULT_KILLS` is the number of kills of each kind, 3 unless set; `make test-faults` sets it, and a new seed.
-With the same `FAULT_SEED` the same times and victims are drawn. `FAULT_IN_A_ROW` is how many kills, at most, hit a
-study before it is let complete.
+With the same `FAULT_SEED` the same times and victims are drawn. At most `FAULT_IN_A_ROW` kills hit a study
+before it is let complete.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ from faults import (
 )
 from measured import record
 
+from src.train import STOPPED
+
 FEW = KILLS <= 3
 IN_A_ROW = int(os.environ.get("FAULT_IN_A_ROW", "3"))
 CALM_S = 120  # what ends within seconds has long done so
@@ -61,21 +63,22 @@ def counts(output: str) -> dict[str, int]:
 def kill_combinations(study: Study, whole_s: float, rng: random.Random, n: int) -> int:
     """Kill processes that compute combinations while a sweep runs, which goes on without them."""
     process, started = study.start(study.sweep(*rng.choice([TWO_WORKERS, ()]))), time.monotonic()
-    n_killed = 0
+    killed: set[int] = set()  # they may be there for a moment yet
     for moment in sorted(rng.uniform(0, whole_s) for _ in range(n)):
         pause(process, started + moment - time.monotonic())
-        victims = wait_for(lambda: combinations(process.pid), process)
-        n_killed += bool(victims) and kill(rng.choice(victims))
+        victims = wait_for(lambda: sorted(set(combinations(process.pid)) - killed), process)
+        rng.shuffle(victims)
+        killed.update(pid for pid in victims[:1] if kill(pid))
     ends_in_good_order(process, died="exit code -9")
-    return n_killed
+    return len(killed)
 
 
 def kill_commands(study: Study, whole_s: float, rng: random.Random, n: int) -> int:
     """Kill the sweep itself, and again when it is repeated; its processes end with it."""
     n_killed = 0
-    for k in range(n):
+    while n_killed < n:
         process = study.start(study.sweep(*rng.choice([TWO_WORKERS, ()])))
-        left_s = whole_s if k == 0 else 0.6 * whole_s  # some of it is done
+        left_s = 0.6 * whole_s if n_killed else whole_s  # some of it is done
         n_killed += pause(process, rng.uniform(0, left_s)) and kill(process.pid)
         process.wait(CALM_S)
         assert_whole_files(study)
@@ -102,9 +105,12 @@ def interrupt(study: Study, whole_s: float, rng: random.Random, n: int) -> int:
         busy = wait_for(lambda pid=process.pid: combinations(pid), process)
         if busy and pause(process, rng.uniform(0, whole_s / 4)):
             os.killpg(process.pid, signal.SIGINT)
-            n_stopped += 1
-        process.communicate(timeout=CALM_S)
+        output, _ = process.communicate(timeout=CALM_S)
         wait_until_gone(process.pid)
+        assert "Traceback" not in output, output
+        if process.returncode == STOPPED:
+            assert output.endswith("stopped; the same command goes on where this one was\n")
+            n_stopped += 1
     return n_stopped
 
 
@@ -117,17 +123,15 @@ def ends_in_good_order(process: Popen[str], died: str) -> None:
     wait_until_gone(process.pid)
 
 
+SOME = 0 if FEW else KILLS // 5
 DISTURBANCES: dict[str, tuple[Callable[[Study, float, random.Random, int], int], int]] = {
-    "sweep killed": (kill_commands, KILLS),
-    "sweep stopped with Ctrl-C": (interrupt, -(-KILLS // 5)),
     "process of a combination killed": (kill_combinations, KILLS),
-    "server of processes killed": (kill_servers, -(-KILLS // 5)),
+    "sweep killed": (kill_commands, KILLS),
+    "server of processes killed": (kill_servers, SOME),
+    "sweep stopped with Ctrl-C": (interrupt, SOME),
 }
-FIRST, *OTHERS = DISTURBANCES
-TOGETHER = [[FIRST], OTHERS] if FEW else [[kind] for kind in DISTURBANCES]
-"""Disturbances of one study, one after the other; few of them share one, to save time."""
-
-
+TOGETHER = [list(DISTURBANCES)] if FEW else [[kind] for kind in DISTURBANCES]
+"""Disturbances of one study, one after the other: few of them share one, to save time."""
 EXTRACTION = "extraction, or a process of it, killed"
 
 
