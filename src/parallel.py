@@ -1,11 +1,11 @@
-"""Several combinations at once on one machine: threads, each of which waits for a process."""
+"""Several combinations at once: threads of this machine, each of which waits for a process, or others."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from src.isolation import start_server
@@ -20,9 +20,8 @@ class Stopped(RuntimeError):
 
 @dataclass
 class _Workers:
-    pool: ThreadPoolExecutor
     number: int
-    work: list[Future[Any]] = field(default_factory=list)
+    take: Callable[[Callable[[], Any]], Any]
     stopped: bool = False
 
 
@@ -40,10 +39,11 @@ def workers(number: int) -> Iterator[None]:
     # By this thread: what is started by another ends with that one, and takes what it forked with it.
     start_server()
     pool = ThreadPoolExecutor(number)
-    _workers = group = _Workers(pool, number)
+    handed_in: list[Future[Any]] = []
+    _workers = group = _Workers(number, lambda work: handed_in.append(pool.submit(work)))
     try:
         yield
-        for work in group.work:
+        for work in handed_in:
             work.exception()
     except KeyboardInterrupt:
         group.stopped = True
@@ -52,12 +52,24 @@ def workers(number: int) -> Iterator[None]:
     finally:
         pool.shutdown()
         _workers = None
-    for work in group.work:
+    for work in handed_in:
         work.result()
 
 
+@contextmanager
+def others(number: int) -> Iterator[list[Any]]:
+    """Keep the work that is handed in with `submit`, in the list this yields: `number` others will do it."""
+    global _workers
+    kept: list[Any] = []
+    _workers = _Workers(number, kept.append)
+    try:
+        yield kept
+    finally:
+        _workers = None
+
+
 def number_of_workers() -> int:
-    """Return how many pieces of work may be done at once; 1 outside `workers`."""
+    """Return how many pieces of work may be done at once; 1 where nobody else works."""
     return 1 if _workers is None else _workers.number
 
 
@@ -66,7 +78,7 @@ def submit(work: Callable[[], Any]) -> None:
     if _workers is None:
         work()
     else:
-        _workers.work.append(_workers.pool.submit(work))
+        _workers.take(work)
 
 
 def check_going_on() -> None:

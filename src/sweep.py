@@ -9,9 +9,9 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -26,18 +26,21 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
+from hydra.utils import get_class
 from omegaconf import DictConfig
 
+from src.cluster import FOLDER, ClusterError, Slurm, send_and_wait
 from src.cohort import CohortError
 from src.combination import Combination
 from src.dry_run import look_ahead
 from src.evaluation.resampling import EvaluationError, inbag_counts, resample_id
 from src.isolation import ProcessDied, run_isolated
 from src.logs import LOG, events, log_file
-from src.parallel import check_going_on, number_of_workers, submit
+from src.parallel import check_going_on, number_of_workers, others, submit
 from src.pipeline import (
     PipelineError,
     find_finished,
+    first_missing,
     log_failure,
     open_tracking,
     run_combination,
@@ -46,12 +49,12 @@ from src.pipeline import (
 from src.progress import Progress, duration
 from src.registry import FACTORS, RegistryError, load_registry
 from src.settings import baselines_of, is_baseline, read_combination, tuned_name
-from src.tracking import Record, TrackingError
+from src.tracking import Record, Tracking, TrackingError, share_between_machines
 
 PLAN = "planned.json"
 STATUS = "status.json"
 _MANY = 150  # combinations; composing one takes a tenth of a second, and more for ensembles
-_EXPECTED = (CohortError, EvaluationError, PipelineError, RegistryError, TrackingError)
+_EXPECTED = (ClusterError, CohortError, EvaluationError, PipelineError, RegistryError, TrackingError)
 
 
 def run_job(config: DictConfig) -> None:
@@ -70,39 +73,134 @@ def run_job(config: DictConfig) -> None:
         tracking = open_tracking(combination)
         if single:
             tracking.close_dead_runs()
-    progress, path = _progress(plan.get("jobs", 1)), Path(hydra_config.runtime.output_dir) / STATUS
+    path = Path(hydra_config.runtime.output_dir) / STATUS
+    work = Work(combination, tuple(baselines), path, plan.get("jobs", 1))
     if not (single or config.dry_run):
-        submit(partial(_work, combination, baselines, progress, path))
+        submit(work)
         return
     # What is timed to look ahead is timed alone.
     if config.dry_run:
         status = look_ahead(combination)
         status["seconds"] /= number_of_workers()
-        _keep(status, combination, progress, path)
+        work.leave(status)
+        work.progress.ends(status)
     else:
-        status = _work(combination, baselines, progress, path)
+        status = work()
     if single:
-        progress.close()
+        work.progress.close()
         print(_closing([status], 1, config.dry_run))
         if _went_wrong([status], 1):
             raise Failed(1)
 
 
-def _work(
-    combination: Combination, baselines: list[Combination], progress: Progress, path: Path
-) -> dict[str, Any]:
-    with log_file(path.with_name(LOG)):
-        status = _run(combination, progress)
-        errors = {baseline.run_name: _ensure_baseline(baseline, progress) for baseline in baselines}
-    status["baseline_errors"] = {name: error for name, error in errors.items() if error}
-    return _keep(status, combination, progress, path)
+@dataclass(frozen=True)
+class Work:
+    """A job as it was composed: all it takes to do it, in any process.
+
+    Parameters
+    ----------
+    combination : Combination
+    baselines : tuple of Combination
+        To be run after it unless they are there.
+    path : Path
+        Of the record that says what became of it.
+    planned : int
+        Number of jobs, of which this is one.
+    """
+
+    combination: Combination
+    baselines: tuple[Combination, ...]
+    path: Path
+    planned: int
+
+    @property
+    def progress(self) -> Progress:
+        """What shows it."""
+        return _progress(self.planned)
+
+    def __call__(self) -> dict[str, Any]:
+        """Run what is not finished yet; leave and return the record."""
+        with log_file(self.path.with_name(LOG)):
+            status = _run(self.combination, self.progress)
+            errors = {b.run_name: _ensure_baseline(b, self.progress) for b in self.baselines}
+        status["baseline_errors"] = {name: error for name, error in errors.items() if error}
+        self.leave(status)
+        self.progress.ends(status)
+        return status
+
+    def leave(self, status: dict[str, Any]) -> None:
+        """Write the record."""
+        status["sweep_id"] = self.combination.sweep_id
+        _write_json(self.path, status)
+
+    def record(self) -> dict[str, Any] | None:
+        """Return the record, or None while there is none."""
+        try:
+            status = json.loads(self.path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return status if status["sweep_id"] == self.combination.sweep_id else None
+
+    def is_finished(self) -> bool:
+        """Whether nothing of it needs to be computed."""
+        tracking = open_tracking(self.combination)
+        return all(find_finished(c, tracking) for c in (self.combination, *self.baselines))
+
+    def give_up(self, task: str, reason: str) -> None:
+        """Leave the record that the SLURM task that did it died."""
+        tracking, started, error = open_tracking(self.combination), time.time(), ProcessDied(reason)
+        if task:
+            tracking.close_runs_of_task(task)
+        run = find_finished(self.combination, tracking)
+        if run is None:
+            stage = self._stage(tracking)
+            status = log_failure(self.combination, tracking, stage, error, started)
+        else:  # it died later, in a baseline
+            status = run_status(self.combination, "finished", run, started)
+        lost = [b.run_name for b in self.baselines if find_finished(b, tracking) is None]
+        status["baseline_errors"] = dict.fromkeys(lost, reason)
+        with log_file(self.path.with_name(LOG)):
+            events.error("%s %s: %s", status["state"], self.combination.run_name, reason)
+        self.leave(status)
+
+    def _stage(self, tracking: Tracking) -> str:
+        """Return the stage in which it died: its first without a result, if it had begun."""
+        if not self.path.with_name(LOG).exists():
+            return "setup"
+        return first_missing(self.combination, tracking)
 
 
-def _keep(status: dict[str, Any], combination: Combination, progress: Progress, path: Path) -> dict[str, Any]:
-    status["sweep_id"] = combination.sweep_id
-    _write_json(path, status)
-    progress.ends(status)
-    return status
+@contextmanager
+def on_slurm(slurm: Slurm) -> Iterator[None]:
+    """Have SLURM do what is composed in this block and not finished yet; wait for it."""
+    with others(slurm.array_parallelism) as composed:
+        yield
+        left = _left_to_do(composed)
+        if not left:
+            return
+        progress, folder = left[0].progress, left[0].path.parents[1] / FOLDER
+        sent = [replace(work, planned=slurm.combinations_per_task) for work in left]
+        cores = max(work.combination.n_jobs for work in left)
+        with _clear_errors():
+            send_and_wait(sent, slurm, _job_name(left[0].combination.sweep_id), folder, cores, progress.ends)
+
+
+def _left_to_do(composed: list[Work]) -> list[Work]:
+    """Return what is to be computed, each baseline with the first that has it; show what is finished."""
+    left = []
+    for work in composed:
+        keys = {baseline.keys()["classifier"]: baseline for baseline in work.baselines}
+        new = replace(work, baselines=tuple(b for key, b in keys.items() if key not in _baselines()))
+        if new.is_finished():
+            new()
+        else:
+            _baselines().update(keys)
+            left.append(new)
+    return left
+
+
+def _job_name(sweep_id: str) -> str:
+    return f"plr-{sweep_id}"
 
 
 class Failed(SystemExit):
@@ -120,11 +218,14 @@ class SweepCallback(Callback):
             _check_workers(config.hydra.launcher)
             self.folder = Path(config.hydra.sweep.dir).absolute()
             self.folder.mkdir(parents=True, exist_ok=True)
+            check = getattr(get_class(config.hydra.launcher._target_), "check", None)
+            if check is not None and not config.dry_run:
+                check(config)
             name = config.hydra.runtime.choices.get("sweeps") or "ad hoc"
             plan = {"sweep_id": sweep_id, "sweep": name, "jobs": len(jobs), "first": jobs[0].words}
             _write_json(self.folder / PLAN, plan)
             for cohort_jobs in _by_cohort(jobs):
-                _log_plan(plan, cohort_jobs, dry_run=config.dry_run)
+                _log_plan(plan, cohort_jobs, dry_run=config.dry_run, on_machines=check is not None)
             self.jobs, self.dry_run, self.sweep_id = len(jobs), config.dry_run, sweep_id
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
@@ -177,7 +278,7 @@ def _by_cohort(jobs: list[_Job]) -> list[list[_Job]]:
     return list(groups.values())
 
 
-def _log_plan(plan: Mapping[str, Any], jobs: list[_Job], dry_run: bool) -> None:
+def _log_plan(plan: Mapping[str, Any], jobs: list[_Job], dry_run: bool, on_machines: bool = False) -> None:
     """Log which cells of the design are planned on one cohort, so that a missing one can be named."""
     composed = compose(config_name="train", overrides=list(jobs[0].other), return_hydra_config=True)
     choices = composed.hydra.runtime.choices
@@ -190,6 +291,8 @@ def _log_plan(plan: Mapping[str, Any], jobs: list[_Job], dry_run: bool) -> None:
     _announce(combination, len(jobs))
     if dry_run:
         return
+    if on_machines:
+        share_between_machines(combination.tracking_uri)
     tracking = open_tracking(combination)
     tracking.close_dead_runs()
     cohort = combination.cohort

@@ -20,11 +20,14 @@ from urllib.parse import unquote, urlparse
 
 from filelock import FileLock
 
+from src.cluster import running_task
+
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # MLflow's 7 take minutes where no server is
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA_VERSION = "1"
+_PATIENCE_S = 20  # with others who use a file
 _PAGE = 1000  # search_runs returns no more than this at once, without saying so
 
 log = logging.getLogger(__name__)
@@ -103,7 +106,7 @@ class Tracking:
         self._root = artifact_root or default_artifact_root(uri)
         self._locks = self._root / ".locks" if self._root else None
         _check_address(uri)
-        self._create_file()
+        _create_file(uri, self._root)
         self._client = _client(uri)
         self._experiments = self._prepare(experiments)
 
@@ -139,6 +142,7 @@ class Tracking:
         now = int(time.time() * 1000)
         tags = {key: str(value) for key, value in record.tags.items()}
         tags |= {"schema_version": SCHEMA_VERSION, "process": _process()}
+        tags |= {"slurm_job": task} if (task := running_task()) else {}
         run = self._client.create_run(
             self._experiments[record.experiment], int(record.started * 1000), tags, record.run_name
         )
@@ -194,30 +198,27 @@ class Tracking:
 
     def close_dead_runs(self) -> int:
         """Mark runs that a killed process of this machine left RUNNING as KILLED; return how many."""
+        return self._close(lambda tags: is_dead(tags.get("process", "")))
+
+    def close_runs_of_task(self, task: str) -> int:
+        """Mark runs that a SLURM task left RUNNING when it died as KILLED; return how many."""
+        return self._close(lambda tags: tags.get("slurm_job") == task)
+
+    def _close(self, is_left: Callable[[Mapping[str, str]], bool]) -> int:
         running = self._client.search_runs(
             list(self._experiments.values()), "attributes.status = 'RUNNING'", max_results=_PAGE
         )
-        dead = [run for run in running if is_dead(run.data.tags.get("process", ""))]
-        for run in dead:
+        left = [run for run in running if is_left(run.data.tags)]
+        for run in left:
             self._client.set_terminated(run.info.run_id, "KILLED")
-        return len(dead)
-
-    def _create_file(self) -> None:
-        """Make the sqlite file if there is none, one process at a time: MLflow would let them collide."""
-        path = _sqlite_path(self.uri)
-        if path is None or path.exists():
-            return
-        with self._creation():
-            if not path.exists():
-                log.info("Creating the MLflow store (a few seconds, once)")
-                _initialise_sqlite(path)
+        return len(left)
 
     def _prepare(self, experiments: tuple[str, ...]) -> dict[str, str]:
         """Return the ids of the experiments, after creating those that are missing."""
         known = self._known()
         if all(name in known for name in experiments):
             return known
-        with self._creation():
+        with _creation(self._root):
             known = self._known()
             for name in experiments:
                 if name not in known:
@@ -229,14 +230,34 @@ class Tracking:
         with _answers(self.uri):
             return {e.name: e.experiment_id for e in self._client.search_experiments()}
 
-    @contextmanager
-    def _creation(self) -> Iterator[None]:
-        if self._root is None:
-            yield
-            return
-        self._root.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._root / ".create.lock"):
-            yield
+
+def share_between_machines(uri: str) -> None:
+    """Make a sqlite store, created if there is none, one that several machines may use; a server is one.
+
+    The mode it has otherwise keeps an index in memory that only processes of one machine share.
+
+    Raises
+    ------
+    TrackingError
+        If somebody else has the file open.
+    """
+    _check_address(uri)
+    path = _sqlite_path(uri)
+    if path is None:
+        return
+    _create_file(uri, default_artifact_root(uri))  # and leave it closed
+    connection = sqlite3.connect(path, timeout=_PATIENCE_S)
+    try:
+        (mode,) = connection.execute("PRAGMA journal_mode=DELETE").fetchone()
+    except sqlite3.OperationalError as error:
+        raise TrackingError(
+            f"{path} cannot be prepared for several machines: {error}; stop what uses it (another sweep, "
+            "mlflow ui) or use a server"
+        ) from error
+    finally:
+        connection.close()
+    if mode != "delete":
+        raise TrackingError(f"{path} stays in journal mode {mode}; several machines cannot use it")
 
 
 def list_runs(uri: str) -> list[StoredRun]:
@@ -322,6 +343,27 @@ def _check_address(uri: str) -> None:
         raise TrackingError(
             f"tracking.uri {uri!r} is no address; expected sqlite:////absolute/path.db or http://server:port"
         )
+
+
+def _create_file(uri: str, artifact_root: Path | None) -> None:
+    """Make the sqlite file if there is none, one process at a time: MLflow would let them collide."""
+    path = _sqlite_path(uri)
+    if path is None or path.exists():
+        return
+    with _creation(artifact_root):
+        if not path.exists():
+            log.info("Creating the MLflow store (a few seconds, once)")
+            _initialise_sqlite(path)
+
+
+@contextmanager
+def _creation(artifact_root: Path | None) -> Iterator[None]:
+    if artifact_root is None:
+        yield
+        return
+    artifact_root.mkdir(parents=True, exist_ok=True)
+    with FileLock(artifact_root / ".create.lock"):
+        yield
 
 
 def _initialise_sqlite(path: Path) -> None:
