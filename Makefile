@@ -5,7 +5,7 @@ TORCH_PIP_ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo figures notebooks clear-notebooks test fuzz lint bench
+.PHONY: help setup demo figures notebooks clear-notebooks test fuzz test-slurm lint bench
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -48,6 +48,9 @@ test: setup ## All tests
 
 fuzz: setup ## Every reader of files against 100,000 new inputs, hours
 	FUZZ_INPUTS=100000 $(BIN)/python -m pytest -n 2 --hypothesis-profile=explore tests/*/test_fuzzed_*.py
+
+test-slurm: setup ## Sweeps through a real SLURM of one node, started on this machine, minutes
+	scripts/slurm_check.sh
 
 lint: setup ## Style, types, and who may import whom
 	$(BIN)/ruff check .

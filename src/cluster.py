@@ -18,6 +18,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, Protocol
 
+from src.logs import log_to_terminal
+
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = "slurm"
 """Where SLURM's own files lie, in the folder of the sweep."""
@@ -134,6 +136,7 @@ def compute(work: Sequence[Work]) -> None:
 
     SLURM may start a task again on another node: what has a record is not done again.
     """
+    log_to_terminal()
     signal.signal(signal.SIGTERM, _end)
     errors = 0
     for piece in work:
@@ -275,13 +278,10 @@ def queued_tasks(name: str = "") -> set[str]:
     ClusterError
         If SLURM does not answer.
     """
-    wanted = [f"--name={name}"] if name else []
-    listed = _ask("squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%F|%K|%T", *wanted)
-    tasks = set()
-    for line in listed.splitlines():
-        job, index, _ = line.strip().split("|")
-        tasks.add(f"{job}_{index}" if index.isdigit() else job)
-    return tasks
+    wanted = [f"--user={os.getuid()}", *([f"--name={name}"] if name else [])]
+    listed = _ask("squeue", "--noheader", "--array", "--format=%F|%K", *wanted)
+    found = re.findall(r"^(\d+)\|(\S+)", listed, re.MULTILINE)
+    return {f"{job}_{index}" if index.isdigit() else job for job, index in found}
 
 
 def _end_of(task: str) -> str:

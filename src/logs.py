@@ -58,3 +58,10 @@ class ForTerminal(logging.Filter):
         """Whether to show the record."""
         ours = record.name.partition(".")[0] == _OURS.name
         return record.name != events.name and (ours or record.levelno >= logging.ERROR)
+
+
+def log_to_terminal() -> None:
+    """Set up where Hydra does not run what `configs/hydra/job_logging/plain.yaml` sets up."""
+    handler = logging.StreamHandler()
+    handler.addFilter(ForTerminal())
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])

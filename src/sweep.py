@@ -29,7 +29,7 @@ from hydra.types import RunMode
 from hydra.utils import get_class
 from omegaconf import DictConfig
 
-from src.cluster import FOLDER, ClusterError, Slurm, send_and_wait
+from src.cluster import FOLDER, ClusterError, Slurm, running_task, send_and_wait
 from src.cohort import CohortError
 from src.combination import Combination
 from src.dry_run import look_ahead
@@ -351,7 +351,7 @@ def _resample_id(combination: Combination) -> str:
 
 def _run(combination: Combination, progress: Progress) -> dict[str, Any]:
     """Run a combination unless it is finished already; its log file says what became of it."""
-    events.info("begins %s", combination.run_name)
+    events.info("begins %s%s", combination.run_name, f" in SLURM task {t}" if (t := running_task()) else "")
     status = _run_or_reuse(combination, progress)
     end = f"{status['state']} {status['run_name']}, {status['seconds']:.1f} s, run {status['run_id']}"
     if status["state"] == "failed":
