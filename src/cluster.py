@@ -203,7 +203,8 @@ def _send_array(
     except submitit.core.utils.FailedJobError:
         raise ClusterError(_refusal("sbatch", said.getvalue())) from None
     ids = [job.job_id for job in jobs]
-    print(f"sent to SLURM: {len(ids)} tasks, {ids[0]} to {ids[-1]}, named {name}", flush=True)
+    array = ids[0].partition("_")[0]
+    print(f"sent to SLURM as {array}, named {name}: {len(ids)} task{'s'[: len(ids) > 1]}", flush=True)
     return ids
 
 

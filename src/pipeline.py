@@ -65,13 +65,6 @@ def find_finished(combination: Combination, tracking: Tracking) -> StoredRun | N
     return run
 
 
-def first_missing(combination: Combination, tracking: Tracking) -> str:
-    """Return the first stage of a combination that has no result yet."""
-    keys = combination.keys()
-    missing = (s for s in combination.steps if tracking.find(_experiment(s), keys[s]) is None)
-    return next(missing, "classifier")
-
-
 def run_combination(combination: Combination, report: Callable[[Any], None] = log.debug) -> dict[str, Any]:
     """Run one combination, or find it finished; a failure is logged as a run and returned, not raised.
 

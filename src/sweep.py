@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 import traceback
@@ -40,7 +41,6 @@ from src.parallel import check_going_on, number_of_workers, others, submit
 from src.pipeline import (
     PipelineError,
     find_finished,
-    first_missing,
     log_failure,
     open_tracking,
     run_combination,
@@ -49,7 +49,7 @@ from src.pipeline import (
 from src.progress import Progress, duration
 from src.registry import FACTORS, RegistryError, load_registry
 from src.settings import baselines_of, is_baseline, read_combination, tuned_name
-from src.tracking import Record, Tracking, TrackingError, share_between_machines
+from src.tracking import Record, TrackingError, share_between_machines
 
 PLAN = "planned.json"
 STATUS = "status.json"
@@ -153,8 +153,7 @@ class Work:
             tracking.close_runs_of_task(task)
         run = find_finished(self.combination, tracking)
         if run is None:
-            stage = self._stage(tracking)
-            status = log_failure(self.combination, tracking, stage, error, started)
+            status = log_failure(self.combination, tracking, self._stage(), error, started)
         else:  # it died later, in a baseline
             status = run_status(self.combination, "finished", run, started)
         lost = [b.run_name for b in self.baselines if find_finished(b, tracking) is None]
@@ -163,11 +162,11 @@ class Work:
             events.error("%s %s: %s", status["state"], self.combination.run_name, reason)
         self.leave(status)
 
-    def _stage(self, tracking: Tracking) -> str:
-        """Return the stage in which it died: its first without a result, if it had begun."""
-        if not self.path.with_name(LOG).exists():
-            return "setup"
-        return first_missing(self.combination, tracking)
+    def _stage(self) -> str:
+        """Return the stage its log file says it was in."""
+        log = self.path.with_name(LOG)
+        begun = re.findall(r" INFO (\w+) \S+: being computed", log.read_text("utf-8") if log.exists() else "")
+        return begun[-1] if begun else "setup"
 
 
 @contextmanager
