@@ -12,6 +12,7 @@ export PATH=$PATH:/usr/sbin:/sbin
 say() { printf '%s\n' "slurm_check: $*"; }
 refuse() { say "$*" >&2; exit 1; }
 
+[ $# = 0 ] || refuse "takes no arguments; it runs the smoke sweep through a SLURM that it starts and stops"
 [ -x "$python" ] || refuse "there is no environment in $root/.venv; run make setup first"
 
 lacking=""
@@ -20,7 +21,7 @@ for program in sbatch squeue scancel scontrol sinfo slurmctld slurmd munged; do
 done
 if [ -n "$lacking" ]; then
     command -v apt-get >/dev/null || refuse "these are missing, and there is no apt-get to install them:$lacking"
-    install="apt-get install --yes --no-install-recommends slurm-wlm munge"
+    install="apt-get install --yes --no-install-recommends --option DPkg::Lock::Timeout=120 slurm-wlm munge"
     [ "$(id -u)" = 0 ] || refuse "these are missing:$lacking; as root: apt-get update && $install"
     say "missing:$lacking; installing slurm-wlm and munge with apt-get"
     export DEBIAN_FRONTEND=noninteractive
@@ -139,7 +140,8 @@ export PYTHONPATH=$root OMP_NUM_THREADS=1
 per_task=2
 small=(evaluation.n_iterations=20 baseline.features=age)
 through_slurm=(hydra/launcher=slurm hydra.launcher.combinations_per_task=$per_task hydra.launcher.memory=null
-    hydra.launcher.array_parallelism="$cores" hydra.launcher.poll_s=1 hydra.launcher.grace_s=5)
+    hydra.launcher.array_parallelism="$cores" hydra.launcher.poll_s=1 hydra.launcher.grace_s=5
+    'hydra.launcher.setup=["export FROM_SETUP=yes"]' +hydra.launcher.sbatch.comment=check)
 
 sweep() {  # store, folder, words: runs the smoke sweep; what it prints goes to FOLDER.log
     local store=$1 folder=$2

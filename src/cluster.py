@@ -44,8 +44,8 @@ class Work(Protocol):
     def record(self) -> dict[str, Any] | None:
         """Return the record it left, if it is there."""
 
-    def give_up(self, task: str, reason: str) -> None:
-        """Leave the record that it is lost, with the SLURM task that should have done it."""
+    def give_up(self, reason: str) -> None:
+        """Leave the record that it is lost."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def _send(work: Sequence[Work], slurm: Slurm, name: str, folder: Path, cores: in
             tasks[""] = [*tasks.get("", []), *(piece for share in array for piece in share)]
             for share in array:
                 for piece in share:
-                    piece.give_up("", str(refused))
+                    piece.give_up(str(refused))
     return tasks
 
 
@@ -268,7 +268,7 @@ class _Watch:
         for task, since in self.gone.items():
             if now - since >= self.slurm.grace_s and since < now:
                 for piece in self.left[task]:  # the next look reports their records
-                    piece.give_up(task, f"{_end_of(task)}; its output: {FOLDER}/{_output(task)}")
+                    piece.give_up(f"{_end_of(task)}; its output: {FOLDER}/{_output(task)}")
 
 
 def queued_tasks(name: str = "") -> set[str]:

@@ -146,20 +146,18 @@ class Work:
         tracking = open_tracking(self.combination)
         return all(find_finished(c, tracking) for c in (self.combination, *self.baselines))
 
-    def give_up(self, task: str, reason: str) -> None:
-        """Leave the record that the SLURM task that did it died."""
-        tracking, started, error = open_tracking(self.combination), time.time(), ProcessDied(reason)
-        if task:
-            tracking.close_runs_of_task(task)
+    def give_up(self, reason: str) -> None:
+        """Leave the record that what was to do it died."""
+        tracking, started = open_tracking(self.combination), time.time()
         run = find_finished(self.combination, tracking)
         if run is None:
-            status = log_failure(self.combination, tracking, self._stage(), error, started)
+            status = log_failure(self.combination, tracking, self._stage(), ProcessDied(reason), started)
         else:  # it died later, in a baseline
             status = run_status(self.combination, "finished", run, started)
         lost = [b.run_name for b in self.baselines if find_finished(b, tracking) is None]
         status["baseline_errors"] = dict.fromkeys(lost, reason)
         with log_file(self.path.with_name(LOG)):
-            events.error("%s %s: %s", status["state"], self.combination.run_name, reason)
+            events.error("lost %s: %s", self.combination.run_name, reason)
         self.leave(status)
 
     def _stage(self) -> str:
@@ -177,11 +175,15 @@ def on_slurm(slurm: Slurm) -> Iterator[None]:
         left = _left_to_do(composed)
         if not left:
             return
-        progress, folder = left[0].progress, left[0].path.parents[1] / FOLDER
+        first = left[0]
         sent = [replace(work, planned=slurm.combinations_per_task) for work in left]
         cores = max(work.combination.n_jobs for work in left)
+        name, folder = f"plr-{first.combination.sweep_id}", first.path.parents[1] / FOLDER
         with _clear_errors():
-            send_and_wait(sent, slurm, _job_name(left[0].combination.sweep_id), folder, cores, progress.ends)
+            try:
+                send_and_wait(sent, slurm, name, folder, cores, first.progress.ends)
+            finally:  # what died in the middle of writing to the store did so on another machine
+                open_tracking(first.combination).close_runs_of_sweep(first.combination.sweep_id)
 
 
 def _left_to_do(composed: list[Work]) -> list[Work]:
@@ -196,10 +198,6 @@ def _left_to_do(composed: list[Work]) -> list[Work]:
             _baselines().update(keys)
             left.append(new)
     return left
-
-
-def _job_name(sweep_id: str) -> str:
-    return f"plr-{sweep_id}"
 
 
 class Failed(SystemExit):

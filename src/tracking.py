@@ -200,9 +200,9 @@ class Tracking:
         """Mark runs that a killed process of this machine left RUNNING as KILLED; return how many."""
         return self._close(lambda tags: is_dead(tags.get("process", "")))
 
-    def close_runs_of_task(self, task: str) -> int:
-        """Mark runs that a SLURM task left RUNNING when it died as KILLED; return how many."""
-        return self._close(lambda tags: tags.get("slurm_job") == task)
+    def close_runs_of_sweep(self, sweep_id: str) -> int:
+        """Mark runs that a sweep of which nothing runs any more left RUNNING as KILLED; return how many."""
+        return self._close(lambda tags: tags.get("sweep_id") == sweep_id)
 
     def _close(self, is_left: Callable[[Mapping[str, str]], bool]) -> int:
         running = self._client.search_runs(
@@ -251,8 +251,8 @@ def share_between_machines(uri: str) -> None:
         (mode,) = connection.execute("PRAGMA journal_mode=DELETE").fetchone()
     except sqlite3.OperationalError as error:
         raise TrackingError(
-            f"{path} cannot be prepared for several machines: {error}; stop what uses it (another sweep, "
-            "mlflow ui) or use a server"
+            f"{path} cannot be prepared for several machines: {error}; expected a file that can be written "
+            "and that nobody uses now: stop mlflow ui and other sweeps, or use a server"
         ) from error
     finally:
         connection.close()

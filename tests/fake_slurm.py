@@ -44,9 +44,9 @@ class Piece:
     def record(self) -> dict | None:
         return json.loads(self.path.read_text()) if self.path.exists() else None
 
-    def give_up(self, task: str, reason: str) -> None:
+    def give_up(self, reason: str) -> None:
         assert self.record() is None, "given up twice"
-        self.leave({"state": "lost", "piece": self.path.name, "task": task, "reason": reason})
+        self.leave({"state": "lost", "piece": self.path.name, "reason": reason})
 
 
 def is_running(pid: int) -> bool:

@@ -12,9 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import fake_slurm
+import pandas as pd
 import pytest
 from commands import ROOT, run, start
 from fake_slurm import Piece
@@ -22,7 +24,10 @@ from hydra import compose, initialize_config_dir
 
 import src.tracking
 from src.cluster import ClusterError, Slurm, check, compute, queued_tasks, running_task, send_and_wait
-from src.sweep import SweepCallback
+from src.combination import CohortCard, Combination, Step
+from src.pipeline import open_tracking
+from src.registry import load_registry
+from src.sweep import SweepCallback, Work
 from src.tracking import Record, Tracking, TrackingError, list_runs, share_between_machines
 from src.train import CONFIGS, register_resolvers
 
@@ -95,7 +100,7 @@ def test_a_task_that_dies_costs_its_work_and_an_error_only_its_piece(cluster):
     does = ("die", "raise", "record", "record", "record", "record")
     records = cluster.send(cluster.pieces(*does), combinations_per_task=2)
     assert [r["state"] for r in records] == ["lost", "lost", "done", "lost", "done", "done"]
-    assert records[0]["task"] == records[3]["task"] == "1_0" and records[1]["task"] == "1_1"
+    assert ["task 1_0 " in r["reason"] for r in (records[0], records[3], records[1])] == [True, True, False]
     told = ": OUT_OF_MEMORY, reason OutOfMemory, exit 0:125 on n1; its output: "
     assert records[0]["reason"].endswith(told + "slurm/1_0_0_log.err")
     assert "this piece is broken" in (cluster.sweep / "slurm" / "1_1_0_log.err").read_text()
@@ -241,13 +246,11 @@ def test_a_store_in_use_is_refused(tracking_uri, tmp_path, monkeypatch):
     monkeypatch.setattr(src.tracking, "_PATIENCE_S", 0.1)
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as other:
         other.execute("SELECT * FROM runs").fetchall()
-        with pytest.raises(
-            TrackingError, match=r"cannot be prepared for several machines: .* stop what uses"
-        ):
+        with pytest.raises(TrackingError, match=r"cannot be prepared for several machines: .* nobody uses"):
             share_between_machines(tracking_uri)
 
 
-def test_runs_that_a_task_left_running_are_closed(tracking_uri, monkeypatch):
+def test_runs_that_a_sweep_left_running_are_closed(tracking_uri, monkeypatch):
     class Killed(BaseException):
         pass
 
@@ -256,14 +259,65 @@ def test_runs_that_a_task_left_running_are_closed(tracking_uri, monkeypatch):
 
     tracking = Tracking(tracking_uri, ("A",))
     monkeypatch.setattr(tracking._client, "set_terminated", lambda *words: None)
-    for task in ("1", "2"):
-        monkeypatch.setenv("SLURM_JOB_ID", task)
+    monkeypatch.setenv("SLURM_JOB_ID", "14")
+    for sweep in ("1", "2"):
         with pytest.raises(Killed):
-            tracking.log(Record("A", "r", {}, {"kind": "stage"}, {}, die, time.time()))
-    monkeypatch.undo()
-    assert Tracking(tracking_uri, ("A",)).close_runs_of_task("1") == 1
-    found = {run.tags["slurm_job"]: run.status for run in list_runs(tracking_uri)}
-    assert found == {"1": "KILLED", "2": "RUNNING"}
+            tracking.log(Record("A", "r", {}, {"sweep_id": sweep}, {}, die, time.time()))
+    assert Tracking(tracking_uri, ("A",)).close_runs_of_sweep("1") == 1
+    runs = list_runs(tracking_uri)
+    assert {run.tags["sweep_id"]: run.status for run in runs} == {"1": "KILLED", "2": "RUNNING"}
+    assert {run.tags["slurm_job"] for run in runs} == {"14"}
+
+
+@pytest.fixture
+def work(tracking_uri, tmp_path) -> Work:
+    """A combination that cannot be run here, with a baseline."""
+    subjects = pd.DataFrame({"label": [0, 1], "age": [50, 60]})
+    card = CohortCard(tmp_path / "none.duckdb", "abc", "synthetic", "mm", subjects)
+    names = {"outlier": "A", "imputation": "B", "features": "C", "classifier": "D"}
+    steps = {stage: Step(stage, name, f"dummy_methods.{name}", {}) for stage, name in names.items()}
+    one = Combination("combination", steps, card, 9, 3, 1, 5, tracking_uri, None, "s1", "a: 1")
+    baseline = replace(one, kind="baseline", steps={k: steps[k] for k in ("features", "classifier")})
+    return Work(one, (baseline,), tmp_path / "status.json", 1)
+
+
+def pretend_finished(combination: Combination) -> None:
+    tags = {"kind": combination.kind, "stage_key": combination.keys()["classifier"], "versions": "{}"}
+    experiment = load_registry().experiments["classifier"].experiment
+    record = Record(experiment, "r", {}, tags, {"test_auroc": 0.7}, write_nothing, time.time())
+    open_tracking(combination).log(record)
+
+
+def write_nothing(folder: Path) -> None:
+    (folder / "note.txt").touch()
+
+
+def test_what_is_lost_is_a_failed_run_with_the_stage_it_was_in(work):
+    work.give_up("the node died")
+    assert (work.record()["state"], work.record()["stage"]) == ("failed", "setup")
+    line = "2026-11-21T10:00:00.000Z INFO {}\n"
+    told = ["outlier A: computed, run 1", "imputation B: being computed"]
+    work.path.with_name("run.log").write_text("".join(line.format(text) for text in told))
+    work.give_up("the node died")
+    record = work.record()
+    assert (record["stage"], record["error"]) == ("imputation", "ProcessDied: the node died")
+    assert record["baseline_errors"] == {"C__none__none__D": "the node died"}
+    failed = [run.tags for run in list_runs(work.combination.tracking_uri) if run.status == "FAILED"]
+    assert [tags["failed_stage"] for tags in failed] == ["setup", "imputation"]
+    assert failed[1]["died_key"] == work.combination.keys()["imputation"]
+    assert work.path.with_name("run.log").read_text().endswith("the node died\n")
+
+
+def test_what_was_lost_after_its_run_was_finished_has_lost_its_baseline_alone(work):
+    pretend_finished(work.combination)
+    work.give_up("the node died")
+    record = work.record()
+    assert (record["state"], record["metrics"]) == ("finished", {"test_auroc": 0.7})
+    assert record["baseline_errors"] == {"C__none__none__D": "the node died"}
+    assert not work.is_finished()
+    pretend_finished(work.baselines[0])
+    assert work.is_finished()
+    assert replace(work, combination=replace(work.combination, sweep_id="s2")).record() is None
 
 
 def test_what_slurm_refuses_is_on_no_record(cluster, tracking_uri, tmp_path, capsys):
