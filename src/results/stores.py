@@ -115,8 +115,12 @@ def _mlflow_store(uri: str, artifact_root: Path | None) -> Store:
     runs = _sqlite_runs(Path(uri.removeprefix("sqlite:///"))) if kind == "sqlite" else list_runs(uri)
 
     def artifacts(run: StoredRun) -> Path:
-        folder = artifact_folder(run, artifact_root or default_artifact_root(uri))
-        if folder.is_dir():
+        try:
+            folder = artifact_folder(run, artifact_root or default_artifact_root(uri))
+            is_there = folder.is_dir()
+        except OSError as error:  # a name no file can have
+            raise RejectedRun(f"the address of its artifacts cannot be used: {error.strerror}") from error
+        if is_there:
             return folder
         if kind == "sqlite":
             raise RejectedRun("its artifacts are not where the store says; pass --artifact-root")
@@ -133,16 +137,21 @@ def _sqlite_runs(path: Path) -> list[StoredRun]:
         )
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            # A column of SQLite may hold anything, whatever its type says.
+            connection.text_factory = lambda text: text.decode("utf-8", "replace")
             connection.execute("BEGIN")  # all answers from one moment
-            params = _by_run(connection, "SELECT run_uuid, key, value FROM params")
-            tags = _by_run(connection, "SELECT run_uuid, key, value FROM tags WHERE key NOT LIKE 'mlflow.%'")
+            texts = "SELECT run_uuid, key, CAST(value AS TEXT) FROM"
+            params = _by_run(connection, f"{texts} params")
+            tags = _by_run(connection, f"{texts} tags WHERE key NOT LIKE 'mlflow.%'")
             metrics = _by_run(
                 connection,
-                "SELECT run_uuid, key, CASE WHEN is_nan THEN NULL ELSE value END FROM latest_metrics",
+                "SELECT run_uuid, key, CASE WHEN is_nan OR typeof(value) = 'text' THEN NULL "
+                "ELSE CAST(value AS REAL) END FROM latest_metrics",
             )
             rows = connection.execute(
-                "SELECT r.run_uuid, coalesce(r.name, n.value, ''), e.name, r.status, "
-                "coalesce(r.start_time, 0), r.end_time, r.artifact_uri FROM runs AS r "
+                "SELECT CAST(r.run_uuid AS TEXT), CAST(coalesce(r.name, n.value, '') AS TEXT), "
+                "CAST(e.name AS TEXT), CAST(r.status AS TEXT), r.start_time, r.end_time, "
+                "CAST(r.artifact_uri AS TEXT) FROM runs AS r "
                 "JOIN experiments AS e ON e.experiment_id = r.experiment_id "
                 "LEFT JOIN tags AS n ON n.run_uuid = r.run_uuid AND n.key = 'mlflow.runName' "
                 "WHERE r.lifecycle_stage = 'active' AND e.lifecycle_stage = 'active' "
@@ -154,7 +163,7 @@ def _sqlite_runs(path: Path) -> list[StoredRun]:
         ) from error
     return [
         StoredRun(
-            *(run_id, _shown(name), experiment, status, start, end),
+            *(run_id, _shown(name), experiment, status, _milliseconds(start) or 0, _milliseconds(end)),
             params=params.get(run_id, {}),
             tags=tags.get(run_id, {}),
             metrics={k: float("nan") if v is None else v for k, v in metrics.get(run_id, {}).items()},

@@ -1,9 +1,11 @@
 import shutil
 import sqlite3
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fake_store import FakeStore
 
@@ -121,6 +123,43 @@ def test_a_sqlite_store_reads_as_mlflow_reads_it(tracking_uri):
     read, told = open_store(tracking_uri).runs, list_runs(tracking_uri)
     assert [replace(run, metrics={}) for run in read] == [replace(run, metrics={}) for run in told]
     assert all(run.metrics == pytest.approx(values, nan_ok=True) for run in read)
+
+
+def test_columns_of_a_sqlite_store_may_hold_anything(tracking_uri):
+    tracking = Tracking(tracking_uri, ("PLR_Classification",))
+    for name in ("a", "b", "c"):
+        tracking.log(
+            Record(
+                "PLR_Classification",
+                name,
+                {"n": "5"},
+                {"kind": "stage"},
+                {"m": 1.5},
+                lambda folder: None,
+                0.0,
+            )
+        )
+    with closing(sqlite3.connect(tracking_uri.removeprefix("sqlite:///"))) as connection, connection:
+        for run, time_, text, number in (
+            ("a", 2**62, b"\xff", "x"),
+            ("b", "x", 7, b"y"),
+            ("c", None, None, None),
+        ):
+            which = f"WHERE run_uuid = (SELECT run_uuid FROM runs WHERE name = '{run}')"
+            connection.execute(f"UPDATE tags SET value = ? {which}", [text])
+            connection.execute(f"UPDATE OR IGNORE params SET value = ? {which}", [text or "gone"])
+            connection.execute(f"UPDATE OR IGNORE latest_metrics SET value = ? {which}", [number or 0])
+            connection.execute(f"UPDATE runs SET start_time = ?, end_time = ? {which}", [time_, time_])
+        connection.execute("UPDATE runs SET artifact_uri = 'file:///' || ? WHERE name = 'a'", ["a" * 5000])
+    opened = open_store(tracking_uri)
+    runs = {run.run_name: run for run in opened.runs}
+    assert {name: (run.start_time, run.end_time) for name, run in runs.items()} == dict.fromkeys(
+        "abc", (0, None)
+    )
+    assert {name: run.params["n"] for name, run in runs.items()} == {"a": "\ufffd", "b": "7", "c": "gone"}
+    assert np.isnan(runs["a"].metrics["m"]) and runs["b"].metrics["m"] == 0
+    with pytest.raises(RejectedRun, match="address of its artifacts cannot be used: File name too long"):
+        opened.artifacts(runs["a"])
 
 
 def test_links_out_of_the_store_are_not_followed(store, tmp_path):
