@@ -209,11 +209,10 @@ again=("${through_slurm[@]}" data.seed=7 data.folder="$place/cohorts")
 sweep cluster second "${again[@]}" &
 driver=$!
 victim=""
-for _ in $(seq 600); do
-    computing=$(grep --files-with-matches --recursive --include=run.log "being computed" "$place/second" 2>/dev/null | head -1 || true)
-    [ -n "$computing" ] && victim=$(sed -n 's/.* in SLURM task \([0-9_]*\)$/\1/p' "$computing" | head -1) && break
-    kill -0 "$driver" 2>/dev/null || break
+while [ -z "$victim" ] && kill -0 "$driver" 2>/dev/null; do
     sleep 0.1
+    begun=$(grep --recursive --files-with-matches --include=run.log "being computed" "$place/second" 2>/dev/null || true)
+    [ -z "$begun" ] || victim=$(sed -n 's/.* in SLURM task \([0-9_]*\)$/\1/p' "${begun%%$'\n'*}" | head -1)
 done
 [ -n "$victim" ] || refuse "no task began to compute"
 scancel "$victim"
