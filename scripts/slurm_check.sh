@@ -228,7 +228,8 @@ say "the same command again"
 sweep cluster third "${again[@]}" &
 driver=$!
 expect third 0 "8, finished $lost, reused $((8 - lost)), failed 0"
-"$python" - "$place/cluster/mlflow.db" <<'P' || refuse "the store is not in order"
+in_order() {
+    "$python" - "$place/cluster/mlflow.db" <<'P' || refuse "the store is not in order"
 import sys
 from collections import Counter
 
@@ -239,6 +240,28 @@ assert not [run for run in runs if run.status == "RUNNING"], "a run of the dead 
 keys = Counter(run.tags["stage_key"] for run in runs if run.status == "FINISHED")
 assert max(keys.values()) == 1, "something was computed twice"
 P
+}
+in_order
+
+# --- The command dies, its tasks do not ---
+
+say "a third sweep, whose command is killed when it has sent its tasks"
+third=("${through_slurm[@]}" evaluation.seed=7)
+sweep cluster fourth "${third[@]}" &
+driver=$!
+while ! grep -q '^sent to SLURM' "$place/fourth.log" 2>/dev/null && kill -0 "$driver" 2>/dev/null; do
+    sleep 0.1
+done
+kill -KILL "$driver"
+wait "$driver" 2>/dev/null || true
+while [ -n "$(squeue --noheader)" ]; do
+    sleep 0.5
+done
+say "its tasks ended; the same command again"
+sweep cluster fifth "${third[@]}" &
+driver=$!
+expect fifth 0 "8, finished 0, reused 8, failed 0"
+in_order
 
 passed=yes
-say "passed: all planned combinations finished under SLURM, $lost lost with a cancelled task and run again"
+say "passed: all planned combinations finished under SLURM, $lost lost with a cancelled task and run again, none with a killed command"

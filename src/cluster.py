@@ -80,7 +80,7 @@ class Slurm:
 
 def check(slurm: Slurm, cores: int) -> None:
     """Raise `ClusterError` where nothing could be sent: a job is sent, held back and cancelled."""
-    for program in ("sbatch", "squeue", "scancel", "scontrol"):
+    for program in ("sbatch", "squeue", "scancel", "scontrol", "srun"):  # submitit looks for the last
         if shutil.which(program) is None:
             raise ClusterError(
                 f"there is no {program} on PATH; hydra/launcher=slurm sends work from a machine with SLURM's "
@@ -124,7 +124,7 @@ def send_and_wait(
     """
     try:
         tasks = _send(work, slurm, name, folder, cores)
-        _Watch(tasks, slurm, name, folder, ended).until_all_ended()
+        _Watch(tasks, slurm, name, ended).until_all_ended()
     except KeyboardInterrupt:
         print(f"cancelling the SLURM tasks of {name}", file=sys.stderr, flush=True)
         _ask("scancel", f"--user={os.getuid()}", f"--name={name}")
@@ -204,7 +204,7 @@ def _send_array(
         raise ClusterError(_refusal("sbatch", said.getvalue())) from None
     ids = [job.job_id for job in jobs]
     array = ids[0].partition("_")[0]
-    print(f"sent to SLURM as {array}, named {name}: {len(ids)} task{'s'[: len(ids) > 1]}", flush=True)
+    print(f"sent to SLURM as {array}, named {name}, tasks: {len(ids)}", flush=True)
     return ids
 
 
@@ -216,11 +216,10 @@ class _Watch:
         tasks: Mapping[str, list[Work]],
         slurm: Slurm,
         name: str,
-        folder: Path,
         ended: Callable[[dict[str, Any]], None],
     ) -> None:
         self.left = {task: list(work) for task, work in tasks.items()}
-        self.slurm, self.name, self.folder, self.ended = slurm, name, folder, ended
+        self.slurm, self.name, self.ended = slurm, name, ended
         self.gone: dict[str, float] = {}
         self.silent = False
 
@@ -230,8 +229,7 @@ class _Watch:
             queued = self._queue()
             if queued is not None:
                 self._give_up_lost(queued)
-            if self.left:
-                time.sleep(self.slurm.poll_s)
+            time.sleep(self.slurm.poll_s)
 
     def _read_records(self) -> bool:
         """Report what has a record now; return whether there is more to come."""
@@ -267,20 +265,21 @@ class _Watch:
         self.gone = {task: self.gone.get(task, now) for task in self.left if task not in queued}
         for task, since in self.gone.items():
             if now - since >= self.slurm.grace_s and since < now:
+                reason = f"{_end_of(task)}; its output: {FOLDER}/{task}_0_log.err"
                 for piece in self.left[task]:  # the next look reports their records
-                    piece.give_up(f"{_end_of(task)}; its output: {FOLDER}/{_output(task)}")
+                    piece.give_up(reason)
 
 
-def queued_tasks(name: str = "") -> set[str]:
-    """Return the user's tasks that wait or run, of the jobs of one name or of all.
+def queued_tasks(name: str) -> set[str]:
+    """Return the user's tasks that wait or run, of the jobs of one name.
 
     Raises
     ------
     ClusterError
         If SLURM does not answer.
     """
-    wanted = [f"--user={os.getuid()}", *([f"--name={name}"] if name else [])]
-    listed = _ask("squeue", "--noheader", "--array", "--format=%F|%K", *wanted)
+    whose = (f"--user={os.getuid()}", f"--name={name}")
+    listed = _ask("squeue", "--noheader", "--array", "--format=%F|%K", *whose)
     found = re.findall(r"^(\d+)\|(\S+)", listed, re.MULTILINE)
     return {f"{job}_{index}" if index.isdigit() else job for job, index in found}
 
@@ -293,14 +292,9 @@ def _end_of(task: str) -> str:
         told = {}
     if not _OVER.fullmatch(told.get("JobState", "")):
         return f"the SLURM task {task} left the queue without a record, and SLURM knows no reason any more"
-    state, reason, node = (told.get(key, "?") for key in ("JobState", "Reason", "BatchHost"))
-    return (
-        f"the SLURM task {task} left no record: {state}, reason {reason}, exit {told['ExitCode']} on {node}"
-    )
-
-
-def _output(task: str) -> str:
-    return f"{task}_0_log.err"
+    known = ("JobState", "Reason", "ExitCode", "BatchHost")
+    state, reason, code, node = (told.get(key, "unknown") for key in known)
+    return f"the SLURM task {task} left no record: {state}, reason {reason}, exit {code} on {node}"
 
 
 def _max_array_size() -> int:

@@ -73,8 +73,8 @@ def run_job(config: DictConfig) -> None:
         tracking = open_tracking(combination)
         if single:
             tracking.close_dead_runs()
-    path = Path(hydra_config.runtime.output_dir) / STATUS
-    work = Work(combination, tuple(baselines), path, plan.get("jobs", 1))
+    path, planned = Path(hydra_config.runtime.output_dir) / STATUS, plan.get("jobs", 1)
+    work, progress = Work(combination, tuple(baselines), path, planned), _progress(planned)
     if not (single or config.dry_run):
         submit(work)
         return
@@ -83,11 +83,11 @@ def run_job(config: DictConfig) -> None:
         status = look_ahead(combination)
         status["seconds"] /= number_of_workers()
         work.leave(status)
-        work.progress.ends(status)
+        progress.ends(status)
     else:
         status = work()
     if single:
-        work.progress.close()
+        progress.close()
         print(_closing([status], 1, config.dry_run))
         if _went_wrong([status], 1):
             raise Failed(1)

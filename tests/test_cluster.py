@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import signal
 import sqlite3
+import subprocess
 import sys
 import threading
 import time
@@ -18,16 +17,17 @@ from pathlib import Path
 import fake_slurm
 import pandas as pd
 import pytest
-from commands import ROOT, run, start
+from commands import ROOT
 from fake_slurm import Piece
 from hydra import compose, initialize_config_dir
 
 import src.tracking
 from src.cluster import ClusterError, Slurm, check, compute, queued_tasks, running_task, send_and_wait
 from src.combination import CohortCard, Combination, Step
+from src.parallel import submit
 from src.pipeline import open_tracking
 from src.registry import load_registry
-from src.sweep import SweepCallback, Work
+from src.sweep import SweepCallback, Work, _baselines, _left_to_do, on_slurm
 from src.tracking import Record, Tracking, TrackingError, list_runs, share_between_machines
 from src.train import CONFIGS, register_resolvers
 
@@ -335,28 +335,41 @@ def test_what_slurm_refuses_is_on_no_record(cluster, tracking_uri, tmp_path, cap
     assert list(folder.iterdir()) == [] and list_runs(tracking_uri) == []
 
 
-def test_a_killed_command_loses_nothing_that_was_sent(cluster, tracking_uri, tmp_path):
-    """Through the real command."""
-    words = (
-        "outlier=SpeedMAD",
-        "imputation=linear",
-        "classifier=LogisticRegression",
-        "baseline.features=age",
-    )
-    words += ("data=smoke", "profile=smoke", "evaluation.n_iterations=10", f"tracking.uri={tracking_uri}")
-    words = ("-m", "src.train", "-m", *words, "hydra/launcher=slurm", "hydra.launcher.poll_s=0.2")
-    driver = start(*words, f"hydra.sweep.dir={tmp_path}/first")
-    sent = next(line for line in driver.stdout if line.startswith("sent to SLURM as "))
-    driver.kill()
-    driver.communicate()
-    name = re.search("named (plr-.*): 1 task$", sent)[1]
-    deadline = time.monotonic() + 120
-    while queued_tasks(name) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert json.loads((tmp_path / "first/0/status.json").read_text())["state"] == "finished"
-    log = (tmp_path / "first/0/run.log").read_text()
-    assert "INFO begins simple__SpeedMAD__linear__LogisticRegression in SLURM task 2\n" in log
-    assert {run.tags.get("slurm_job") for run in list_runs(tracking_uri)} == {None, "2"}  # the plan, the rest
-    again = run(*words, f"hydra.sweep.dir={tmp_path}/second")
-    assert "planned 1, finished 0, reused 1, failed 0" in again.stdout
-    assert [line.split()[0] for line in cluster.asked].count("sbatch") == 3  # two to see whether it may
+DRIVER = """
+from fake_slurm import Piece
+from pathlib import Path
+from src.cluster import Slurm, send_and_wait
+pieces = [Piece("wait", Path(r"{folder}") / name) for name in "ab"]
+send_and_wait(pieces, Slurm(minutes=1), "plr-test", Path(r"{folder}") / "slurm")
+"""
+
+
+def test_a_killed_command_loses_nothing_that_was_sent(cluster):
+    code = DRIVER.format(folder=cluster.sweep)
+    with subprocess.Popen([sys.executable, "-u", "-c", code], stdout=subprocess.PIPE, text=True) as driver:
+        assert driver.stdout.readline() == "sent to SLURM as 1, named plr-test, tasks: 2\n"
+        driver.kill()
+    assert queued_tasks("plr-test") == {"1_0", "1_1"}
+    (cluster.sweep / "go").touch()
+    deadline = time.monotonic() + 60
+    while queued_tasks("plr-test") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert [Piece("wait", cluster.sweep / name).record()["state"] for name in "ab"] == ["done", "done"]
+
+
+def test_what_is_finished_is_not_sent_again(cluster, work, tmp_path, capsys):
+    """As the same command finds it, after one that was killed."""
+    for combination in (work.combination, *work.baselines):
+        pretend_finished(combination)
+    with on_slurm(Slurm(**FAST)):
+        submit(work)
+    assert work.record()["state"] == "reused"
+    assert "[1/1] reused   C__A__B__D  AUROC 0.700" in capsys.readouterr().out
+    assert cluster.asked == []
+
+
+def test_a_baseline_goes_with_the_first_that_has_it(work):
+    second = replace(work, path=work.path.with_name("second"))
+    _baselines.cache_clear()
+    assert [len(left.baselines) for left in _left_to_do([work, second])] == [1, 0]
+    _baselines.cache_clear()
