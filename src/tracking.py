@@ -249,7 +249,7 @@ def share_between_machines(uri: str) -> None:
     connection = sqlite3.connect(path, timeout=_PATIENCE_S)
     try:
         (mode,) = connection.execute("PRAGMA journal_mode=DELETE").fetchone()
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:
         raise TrackingError(
             f"{path} cannot be prepared for several machines: {error}; expected a file that can be written "
             "and that nobody uses now: stop mlflow ui and other sweeps, or use a server"
