@@ -211,8 +211,9 @@ driver=$!
 victim=""
 while [ -z "$victim" ] && kill -0 "$driver" 2>/dev/null; do
     sleep 0.1
-    begun=$(grep --recursive --files-with-matches --include=run.log "being computed" "$place/second" 2>/dev/null || true)
-    [ -z "$begun" ] || victim=$(sed -n 's/.* in SLURM task \([0-9_]*\)$/\1/p' "${begun%%$'\n'*}" | head -1)
+    begun=$(grep --recursive --files-with-matches --include=run.log "being computed" "$place/second" 2>&1 || true)
+    case $begun in "$place"*) ;; *) continue ;; esac
+    victim=$(sed -n 's/.* in SLURM task \([0-9_]*\)$/\1/p' "${begun%%$'\n'*}" | head -1)
 done
 [ -n "$victim" ] || refuse "no task began to compute"
 scancel "$victim"
@@ -264,4 +265,5 @@ expect fifth 0 "8, finished 0, reused 8, failed 0"
 in_order
 
 passed=yes
-say "passed: all planned combinations finished under SLURM, $lost lost with a cancelled task and run again, none with a killed command"
+say "passed: all planned combinations finished under SLURM; with a cancelled task $lost were lost and run again, with a" \
+    "killed command none"
