@@ -5,7 +5,7 @@ TORCH_PIP_ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo figures notebooks clear-notebooks test test-server test-faults fuzz lint bench
+.PHONY: help setup demo figures notebooks clear-notebooks test test-server test-slurm test-faults fuzz lint bench
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -58,6 +58,9 @@ fuzz: setup ## Every reader of files against 100,000 new inputs, hours; the numb
 	rm -f results/fuzz.json
 	FUZZ_INPUTS=100000 FUZZ_REPORT=results/fuzz.json $(BIN)/python -m pytest -n 2 --hypothesis-profile=explore tests/*/test_fuzzed_*.py
 	$(BIN)/python scripts/robustness.py --fuzz results/fuzz.json
+
+test-slurm: setup ## Sweeps through a real SLURM of one node, started on this machine, minutes
+	scripts/slurm_check.sh
 
 lint: setup ## Style, types, and who may import whom
 	$(BIN)/ruff check .

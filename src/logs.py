@@ -80,3 +80,10 @@ class ForTerminal(logging.Filter):
         with self._one_asks:
             known, self._news = self._news, news or self._news
         return not news or news != known
+
+
+def log_to_terminal() -> None:
+    """Set up where Hydra does not run what `configs/hydra/job_logging/plain.yaml` sets up."""
+    handler = logging.StreamHandler()
+    handler.addFilter(ForTerminal())
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])

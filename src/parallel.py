@@ -1,11 +1,11 @@
-"""Several combinations at once on one machine: threads, each of which waits for a process."""
+"""Several combinations at once: threads of this machine, each of which waits for a process, or others."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from src.isolation import start_server
@@ -20,9 +20,9 @@ class Stopped(RuntimeError):
 
 @dataclass
 class _Workers:
-    pool: ThreadPoolExecutor
     number: int
-    work: list[Future[Any]] = field(default_factory=list)
+    take: Callable[[Callable[[], Any]], Any]
+    dismiss: Callable[[], Any]
     stopped_by: BaseException | None = None
 
 
@@ -39,10 +39,15 @@ def workers(number: int) -> Iterator[None]:
     global _workers
     start_server()
     pool = ThreadPoolExecutor(number)
-    _workers = group = _Workers(pool, number)
+    handed_in: list[Future[Any]] = []
+    _workers = group = _Workers(
+        number,
+        take=lambda work: handed_in.append(pool.submit(work)),
+        dismiss=lambda: pool.shutdown(wait=False, cancel_futures=True),
+    )
     try:
         yield
-        for work in group.work:
+        for work in handed_in:
             with suppress(CancelledError):
                 work.exception()
     except KeyboardInterrupt as interruption:
@@ -53,12 +58,24 @@ def workers(number: int) -> Iterator[None]:
         _workers = None
     if group.stopped_by is not None:
         raise group.stopped_by
-    for work in group.work:
+    for work in handed_in:
         work.result()
 
 
+@contextmanager
+def others(number: int) -> Iterator[list[Any]]:
+    """Keep the work that is handed in with `submit`, in the list this yields: `number` others will do it."""
+    global _workers
+    kept: list[Any] = []
+    _workers = _Workers(number, take=kept.append, dismiss=kept.clear)
+    try:
+        yield kept
+    finally:
+        _workers = None
+
+
 def number_of_workers() -> int:
-    """Return how many pieces of work may be done at once; 1 outside `workers`."""
+    """Return how many pieces of work may be done at once; 1 where nobody else works."""
     return 1 if _workers is None else _workers.number
 
 
@@ -69,7 +86,7 @@ def submit(work: Callable[[], Any]) -> None:
     elif _workers.stopped_by is not None:
         raise _workers.stopped_by
     else:
-        _workers.work.append(_workers.pool.submit(work))
+        _workers.take(work)
 
 
 def stop(reason: BaseException) -> BaseException:
@@ -80,7 +97,7 @@ def stop(reason: BaseException) -> BaseException:
     if _workers is None:
         return reason
     _workers.stopped_by = _workers.stopped_by or reason
-    _workers.pool.shutdown(wait=False, cancel_futures=True)
+    _workers.dismiss()
     return _workers.stopped_by
 
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache, partial
 from pathlib import Path
-from threading import Lock
 from typing import Any
 from uuid import uuid4
 
@@ -26,31 +23,28 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
+from hydra.utils import get_class
 from omegaconf import DictConfig
 
+from src.cluster import FOLDER, ClusterError, Slurm, send_and_wait
 from src.cohort import CohortError
 from src.combination import Combination
 from src.evaluation.resampling import EvaluationError, inbag_counts, resample_id
-from src.isolation import ProcessDied, run_isolated
-from src.logs import LOG, events, log_file
-from src.parallel import Stopped, check_going_on, number_of_workers, stop, submit
+from src.parallel import number_of_workers, others, submit
 from src.pipeline import (
     PipelineError,
-    find_finished,
-    log_failure,
     open_tracking,
-    run_combination,
-    run_status,
 )
-from src.progress import Progress, duration
+from src.progress import duration
 from src.registry import FACTORS, RegistryError, load_registry
 from src.settings import baselines_of, is_baseline, read_combination, tuned_name
-from src.tracking import Record, StoreAway, TrackingError
+from src.tracking import Record, TrackingError, share_between_machines
+from src.work import Work, ending_all, progress_of, seen_baselines, tell, write_json
 
 PLAN = "planned.json"
 STATUS = "status.json"
 _MANY = 150  # combinations; composing one takes a tenth of a second, and more for ensembles
-_EXPECTED = (CohortError, EvaluationError, PipelineError, RegistryError, TrackingError)
+_EXPECTED = (ClusterError, CohortError, EvaluationError, PipelineError, RegistryError, TrackingError)
 
 
 def run_job(config: DictConfig) -> None:
@@ -62,16 +56,17 @@ def run_job(config: DictConfig) -> None:
     hydra_config = HydraConfig.get()
     single = hydra_config.mode == RunMode.RUN
     plan = {} if single else json.loads((Path(hydra_config.sweep.dir) / PLAN).read_text(encoding="utf-8"))
-    with clear_errors(), _ending_all():
+    with clear_errors(), ending_all():
         combination = read_combination(config, plan.get("sweep_id", ""))
         _check_resampling(combination)
         baselines = baselines_of(config, combination, plan.get("first", hydra_config.overrides.task))
         tracking = open_tracking(combination)
         if single:
             tracking.close_dead_runs()
-    progress, path = _progress(plan.get("jobs", 1)), Path(hydra_config.runtime.output_dir) / STATUS
+    path, planned = Path(hydra_config.runtime.output_dir) / STATUS, plan.get("jobs", 1)
+    work, progress = Work(combination, tuple(baselines), path, planned), progress_of(planned)
     if not (single or config.dry_run):
-        submit(partial(_work, combination, baselines, progress, path))
+        submit(work)
         return
     # What is timed to look ahead is timed alone.
     if config.dry_run:
@@ -79,9 +74,10 @@ def run_job(config: DictConfig) -> None:
 
         status = look_ahead(combination)
         status["seconds"] /= number_of_workers()
-        _keep(status, combination, progress, path)
+        work.leave(status)
+        progress.ends(status)
     else:
-        status = _work(combination, baselines, progress, path)
+        status = work()
     if single:
         progress.close()
         print(_closing([status], 1, config.dry_run))
@@ -89,23 +85,37 @@ def run_job(config: DictConfig) -> None:
             raise Failed(1)
 
 
-def _work(
-    combination: Combination, baselines: list[Combination], progress: Progress, path: Path
-) -> dict[str, Any]:
-    """Run a combination and baselines; end the sweep where the store, or the disk, takes no results."""
-    with _ending_all():
-        with log_file(path.with_name(LOG)):
-            status = _run(combination, progress)
-            errors = {baseline.run_name: _ensure_baseline(baseline, progress) for baseline in baselines}
-        status["baseline_errors"] = {name: error for name, error in errors.items() if error}
-        return _keep(status, combination, progress, path)
+@contextmanager
+def on_slurm(slurm: Slurm) -> Iterator[None]:
+    """Have SLURM do what is composed in this block and not finished yet; wait for it."""
+    with others(slurm.array_parallelism) as composed:
+        yield
+        left = _left_to_do(composed)
+        if not left:
+            return
+        first = left[0]
+        sent = [replace(work, planned=slurm.combinations_per_task) for work in left]
+        cores = max(work.combination.n_jobs for work in left)
+        name, folder = f"plr-{first.combination.sweep_id}", first.path.parents[1] / FOLDER
+        with clear_errors():
+            try:
+                send_and_wait(sent, slurm, name, folder, cores, first.progress.ends)
+            finally:  # what died in the middle of writing to the store did so on another machine
+                open_tracking(first.combination).close_runs_of_sweep(first.combination.sweep_id)
 
 
-def _keep(status: dict[str, Any], combination: Combination, progress: Progress, path: Path) -> dict[str, Any]:
-    status["sweep_id"] = combination.sweep_id
-    _write_json(path, status)
-    progress.ends(status)
-    return status
+def _left_to_do(composed: list[Work]) -> list[Work]:
+    """Return what is to be computed, each baseline with the first that has it; show what is finished."""
+    left = []
+    for work in composed:
+        keys = {baseline.keys()["classifier"]: baseline for baseline in work.baselines}
+        new = replace(work, baselines=tuple(b for key, b in keys.items() if key not in seen_baselines()))
+        if new.is_finished():
+            new()
+        else:
+            seen_baselines().update(keys)
+            left.append(new)
+    return left
 
 
 class Failed(SystemExit):
@@ -117,24 +127,27 @@ class SweepCallback(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Write the plan, into the folder of the sweep and into the store."""
-        with clear_errors(), _ending_all():
+        with clear_errors(), ending_all():
             sweep_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid4().hex[:6]}"
             jobs = _jobs(config)
             _check_workers(config.hydra.launcher)
             self.folder = Path(config.hydra.sweep.dir).absolute()
             self.folder.mkdir(parents=True, exist_ok=True)
+            check = getattr(get_class(config.hydra.launcher._target_), "check", None)
+            if check is not None and not config.dry_run:
+                check(config)
             name = config.hydra.runtime.choices.get("sweeps") or "ad hoc"
             plan = {"sweep_id": sweep_id, "sweep": name, "jobs": len(jobs), "first": jobs[0].words}
-            _write_json(self.folder / PLAN, plan)
+            write_json(self.folder / PLAN, plan)
             for cohort_jobs in _by_cohort(jobs):
-                _log_plan(plan, cohort_jobs, dry_run=config.dry_run)
+                _log_plan(plan, cohort_jobs, dry_run=config.dry_run, on_machines=check is not None)
             self.jobs, self.dry_run, self.sweep_id = len(jobs), config.dry_run, sweep_id
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Print what became of the jobs; exit with 1 if any failed."""
         records = [json.loads(path.read_text(encoding="utf-8")) for path in self.folder.glob(f"*/{STATUS}")]
         records = [record for record in records if record["sweep_id"] == self.sweep_id]
-        _progress(self.jobs).close()
+        progress_of(self.jobs).close()
         print(_closing(records, self.jobs, self.dry_run))
         if _went_wrong(records, self.jobs):
             raise Failed(1)
@@ -180,7 +193,7 @@ def _by_cohort(jobs: list[_Job]) -> list[list[_Job]]:
     return list(groups.values())
 
 
-def _log_plan(plan: Mapping[str, Any], jobs: list[_Job], dry_run: bool) -> None:
+def _log_plan(plan: Mapping[str, Any], jobs: list[_Job], dry_run: bool, on_machines: bool = False) -> None:
     """Log which cells of the design are planned on one cohort, so that a missing one can be named."""
     composed = compose(config_name="train", overrides=list(jobs[0].other), return_hydra_config=True)
     choices = composed.hydra.runtime.choices
@@ -193,6 +206,8 @@ def _log_plan(plan: Mapping[str, Any], jobs: list[_Job], dry_run: bool) -> None:
     _announce(combination, len(jobs))
     if dry_run:
         return
+    if on_machines:
+        share_between_machines(combination.tracking_uri)
     tracking = open_tracking(combination)
     tracking.close_dead_runs()
     if not tracking.is_shared:
@@ -209,7 +224,7 @@ def _log_plan(plan: Mapping[str, Any], jobs: list[_Job], dry_run: bool) -> None:
             params={"sweep": plan["sweep"], "n_planned": str(len(cells))},
             tags=tags,
             metrics={},
-            artifacts=lambda folder: _write_json(folder / PLAN, contents),
+            artifacts=lambda folder: write_json(folder / PLAN, contents),
             started=time.time(),
         )
     )
@@ -251,65 +266,6 @@ def _resample_id(combination: Combination) -> str:
     return resample_id(combination.seed, combination.n_iterations, codes, y, groups)
 
 
-def _run(combination: Combination, progress: Progress) -> dict[str, Any]:
-    """Run a combination unless it is finished already; its log file says what became of it."""
-    events.info("begins %s", combination.run_name)
-    status = _run_or_reuse(combination, progress)
-    end = f"{status['state']} {status['run_name']}, {status['seconds']:.1f} s, run {status['run_id']}"
-    if status["state"] == "failed":
-        events.error("%s, in %s: %s", end, status["stage"], status["error"])
-    else:
-        events.info(end)
-    return status
-
-
-def _run_or_reuse(combination: Combination, progress: Progress) -> dict[str, Any]:
-    """Run a combination in a process of its own, unless it is finished already."""
-    started = time.time()
-    tracking = open_tracking(combination)
-    stage = "setup"
-
-    def show(message: Any) -> None:
-        nonlocal stage
-        check_going_on()
-        if message is not None and message[0] == "stage":
-            stage = message[1]
-        progress.message(message)
-
-    try:
-        run = find_finished(combination, tracking)
-        if run is not None:
-            return run_status(combination, "reused", run, started)
-        progress.starts(combination.run_name)
-        status = run_isolated(run_combination, combination, on_message=show)
-        if status["state"] == "not logged":
-            raise status["error"]
-    except (ProcessDied, ModuleNotFoundError) as error:
-        return log_failure(combination, tracking, stage, error, started)
-    if status["state"] == "finished" and combination.kind == "combination" and stage != "classifier":
-        status["state"] = "reused"  # nothing was fitted: while this one waited, another sweep finished it
-    return status
-
-
-_one_asks = Lock()  # of the workers
-
-
-@cache
-def _baselines() -> set[str]:
-    """Keys of the baselines this process has seen to."""
-    return set()
-
-
-def _ensure_baseline(baseline: Combination, progress: Progress) -> str:
-    """Run a baseline of the cohort if this process has not seen to it; return why it failed, or nothing."""
-    key = baseline.keys()["classifier"]
-    with _one_asks:
-        if key in _baselines():
-            return ""
-        _baselines().add(key)
-    return _run(baseline, progress).get("error", "")
-
-
 def _went_wrong(records: list[dict[str, Any]], planned: int) -> bool:
     failed = any(record["state"] == "failed" or record.get("baseline_errors") for record in records)
     return failed or len(records) < planned
@@ -333,11 +289,6 @@ def _closing(records: list[dict[str, Any]], planned: int, dry_run: bool) -> str:
     return "\n".join(lines)
 
 
-@cache
-def _progress(total: int) -> Progress:
-    return Progress(total, number_of_workers())
-
-
 @contextmanager
 def clear_errors() -> Iterator[None]:
     """End the command with one sentence for what a user can mend, with a traceback for what is our fault.
@@ -347,49 +298,14 @@ def clear_errors() -> Iterator[None]:
     try:
         yield
     except _EXPECTED as error:
-        _tell(error)
+        tell(error)
         raise SystemExit(2) from error
     except HydraException as error:
         print(*filter(None, map(str, (error, error.__cause__ or ""))), sep="\n", file=sys.stderr)
         raise SystemExit(1) from error
     except OSError as error:
-        _tell(error)
+        tell(error)
         raise SystemExit(2) from error
     except Exception as error:
         traceback.print_exc()
         raise SystemExit(2) from error
-
-
-@contextmanager
-def _ending_all() -> Iterator[None]:
-    """End the command, not one combination, where no results can be kept; of its workers one says so."""
-    try:
-        yield
-    except (OSError, TrackingError) as error:
-        end = SystemExit(os.EX_TEMPFAIL if isinstance(error, StoreAway) else 2)
-        with _one_asks:
-            if stop(end) is end:
-                _tell(error)
-        raise stop(end) from error
-    except Stopped as error:  # another one has said why
-        raise stop(error) from error
-
-
-def _tell(error: Exception) -> None:
-    """Tell a user what to mend."""
-    if isinstance(error, OSError):
-        where, do = error.filename or "a file", "make room there or choose another place"
-        print(f"cannot use {where}: {error.strerror or error}; {do}, and repeat the command", file=sys.stderr)
-    else:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-
-
-def _write_json(path: Path, contents: Any) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_text(json.dumps(contents, indent=1), encoding="utf-8")
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        error.filename = error.filename or str(path)
-        raise

@@ -25,6 +25,7 @@ from uuid import uuid4
 
 from filelock import FileLock
 
+from src.cluster import running_task
 from src.patience import PATIENCE_S, GaveUp, Patience
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -41,6 +42,7 @@ HERE = Path(os.environ.get("PLR_LOCAL") or ROOT / "mlartifacts").absolute()
 
 DOWNLOADS = HERE / ".downloads"
 
+_PATIENCE_S = 20  # with others who use a file
 _PAGE = 1000  # search_runs returns no more than this at once, without saying so
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -147,7 +149,7 @@ class Tracking:
             raise TrackingError(
                 f"there is no folder {artifact_root}; make or mount it, or correct artifact_root"
             )
-        self._create_file()
+        _create_file(uri, self._own)
         self._client = _Client(uri, patience_s)
         self._experiments = self._prepare(experiments)
 
@@ -193,6 +195,7 @@ class Tracking:
         now = int(time.time() * 1000)
         tags = {key: str(value) for key, value in record.tags.items()}
         tags |= {"schema_version": SCHEMA_VERSION, "process": _process()}
+        tags |= {"slurm_job": task} if (task := running_task()) else {}
         info = self._create(record, tags).info
         run_id, status = info.run_id, "FAILED"
         try:
@@ -301,29 +304,26 @@ class Tracking:
 
     def close_dead_runs(self) -> int:
         """Mark runs that a killed process of this machine left RUNNING as KILLED; return how many."""
+        return self._close(lambda tags: is_dead(tags.get("process", "")))
+
+    def close_runs_of_sweep(self, sweep_id: str) -> int:
+        """Mark runs that a sweep of which nothing runs any more left RUNNING as KILLED; return how many."""
+        return self._close(lambda tags: tags.get("sweep_id") == sweep_id)
+
+    def _close(self, is_left: Callable[[Mapping[str, str]], bool]) -> int:
         running = self._client.search_runs(
             list(self._experiments.values()), "attributes.status = 'RUNNING'", max_results=_PAGE
         )
-        dead = [run for run in running if is_dead(run.data.tags.get("process", ""))]
-        for run in dead:
+        left = [run for run in running if is_left(run.data.tags)]
+        for run in left:
             self._client.set_terminated(run.info.run_id, "KILLED")
-        return len(dead)
-
-    def _create_file(self) -> None:
-        """Make the sqlite file if there is none, one process at a time: MLflow would let them collide."""
-        path = _sqlite_path(self.uri)
-        if path is None or path.exists():
-            return
-        with self._creation():
-            if not path.exists():
-                log.info("Creating the MLflow store (a few seconds, once)")
-                _initialise_sqlite(path)
+        return len(left)
 
     def _prepare(self, experiments: tuple[str, ...]) -> dict[str, str]:
         """Return the ids of the experiments, after creating those that are missing."""
         known = self._known()
         if not known.keys() >= set(experiments):
-            with self._creation():
+            with _creation(self._own):
                 self._create_experiments(experiments)
             known = self._known()
         for name in experiments:
@@ -359,10 +359,34 @@ class Tracking:
     def _known(self) -> dict[str, Any]:
         return {e.name: e for e in self._client.search_experiments()}
 
-    @contextmanager
-    def _creation(self) -> Iterator[None]:
-        with _locked(self._own / ".create.lock"):
-            yield
+
+def share_between_machines(uri: str) -> None:
+    """Make a sqlite store, created if there is none, one that several machines may use; a server is one.
+
+    The mode it has otherwise keeps an index in memory that only processes of one machine share.
+
+    Raises
+    ------
+    TrackingError
+        If somebody else has the file open.
+    """
+    _check_address(uri)
+    path = _sqlite_path(uri)
+    if path is None:
+        return
+    _create_file(uri, default_artifact_root(uri) or HERE)  # and leave it closed
+    connection = sqlite3.connect(path, timeout=_PATIENCE_S)
+    try:
+        (mode,) = connection.execute("PRAGMA journal_mode=DELETE").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise TrackingError(
+            f"{path} cannot be prepared for several machines: {error}; expected a file that can be written "
+            "and that nobody uses now: stop mlflow ui and other sweeps, or use a server"
+        ) from error
+    finally:
+        connection.close()
+    if mode != "delete":
+        raise TrackingError(f"{path} stays in journal mode {mode}; several machines cannot use it")
 
 
 def list_runs(uri: str) -> list[StoredRun]:
@@ -584,6 +608,23 @@ def _check_address(uri: str) -> None:
             "tracking.uri holds a password, which would stand in every run; take it out and set "
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
         )
+
+
+def _create_file(uri: str, folder: Path) -> None:
+    """Make the sqlite file if there is none, one process at a time: MLflow would let them collide."""
+    path = _sqlite_path(uri)
+    if path is None or path.exists():
+        return
+    with _creation(folder):
+        if not path.exists():
+            log.info("Creating the MLflow store (a few seconds, once)")
+            _initialise_sqlite(path)
+
+
+@contextmanager
+def _creation(folder: Path) -> Iterator[None]:
+    with _locked(folder / ".create.lock"):
+        yield
 
 
 def _initialise_sqlite(path: Path) -> None:

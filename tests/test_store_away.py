@@ -18,17 +18,16 @@ from hydra import compose, initialize_config_dir
 from test_combination import combination
 from test_tracking import record
 
-import src.sweep
 import src.tracking
+import src.work
 from src.doctor.finding import OK, PROBLEM
 from src.doctor.places import Places
 from src.doctor.tracking_store import check_store
 from src.parallel import submit, workers
 from src.pipeline import run_combination
-from src.progress import Progress
 from src.registry import RegistryError
 from src.settings import read_combination
-from src.sweep import _ending_all, _work, clear_errors
+from src.sweep import clear_errors
 from src.tracking import (
     NoArtifacts,
     StoreAway,
@@ -39,6 +38,7 @@ from src.tracking import (
     list_runs,
 )
 from src.train import CONFIGS, register_resolvers
+from src.work import Work, ending_all
 
 HTML = "<html>sign in</html>"
 EMPTY = json.dumps({"experiments": []})
@@ -353,12 +353,11 @@ def test_a_sweep_whose_results_cannot_be_logged_ends_with_one_sentence(
         begun.append(1)
         raise kind("the store is gone")
 
-    monkeypatch.setattr(src.sweep, "_run", run)
-    progress = Progress(9)
+    monkeypatch.setattr(src.work, "_run", run)
 
     def sweep() -> None:
         for k in range(9):
-            submit(lambda k=k: _work(combination(), [], progress, tmp_path / str(k)))
+            submit(Work(combination(), (), tmp_path / str(k), 9))
 
     with pytest.raises(SystemExit) as stopped, clear_errors():
         if n_workers:
@@ -379,12 +378,12 @@ def test_who_waits_when_another_one_ends_the_sweep_ends_with_it(server, capsys):
 
     def give_up() -> None:
         waits.wait(30)
-        with _ending_all():
+        with ending_all():
             raise StoreAway("gone")
 
     with pytest.raises(SystemExit) as stopped, workers(1):
         submit(give_up)
-        with clear_errors(), _ending_all():
+        with clear_errors(), ending_all():
             waits.set()
             Tracking(server.uri, (), patience_s=600)
     assert stopped.value.code == 75

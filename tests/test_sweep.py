@@ -21,9 +21,10 @@ from src.figures.catalogue import find_figures
 from src.progress import Progress
 from src.registry import FACTORS, RegistryError, load_registry
 from src.settings import read_combination
-from src.sweep import _closing, _run, _went_wrong
+from src.sweep import _closing, _went_wrong
 from src.tracking import list_runs
 from src.train import CONFIGS, register_resolvers
+from src.work import _run
 
 SWEEPS = sorted(path.stem for path in (ROOT / "configs" / "sweeps").glob("*.yaml"))
 MANY = 100  # cells; of sweeps with more than so many, a few cells are run
@@ -213,9 +214,9 @@ def test_what_another_sweep_finished_meanwhile_is_reused(study, resumed, monkeyp
     combination = read_combination(composed, "waiting", choices)
     new = replace(combination, n_iterations=7)
     # as it is for a sweep that looked before the other one was done, and then waited for its lock
-    monkeypatch.setattr("src.sweep.find_finished", lambda *_: None)
+    monkeypatch.setattr("src.work.find_finished", lambda *_: None)
     monkeypatch.setattr("src.pipeline.find_finished", lambda *_: None)
-    monkeypatch.setattr("src.sweep.run_isolated", lambda work, *args, on_message: work(*args, on_message))
+    monkeypatch.setattr("src.work.run_isolated", lambda work, *args, on_message: work(*args, on_message))
     states = [_run(cell, Progress(1))["state"] for cell in (combination, new, new)]
     assert states == ["reused", "finished", "reused"]
 
