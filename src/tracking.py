@@ -47,7 +47,7 @@ _PAGE = 1000  # search_runs returns no more than this at once, without saying so
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_RIGHT = (errno.EROFS, errno.EACCES, errno.EPERM)
-_SQLITE_WRITES_NOT = ("disk I/O error", "database or disk is full", "readonly database")
+_SQLITE_WRITES_NOT = ("disk I/O error", "database or disk is full", "readonly database", "unable to open")
 
 log = logging.getLogger(__name__)
 
