@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -413,6 +413,24 @@ def list_runs(uri: str) -> list[StoredRun]:
         token = page.token
         if not token:
             return sorted(runs, key=lambda run: (run.start_time, run.run_id))
+
+
+def is_sqlite(path: Path) -> bool:
+    """Whether a file is a SQLite database.
+
+    SQLite itself is asked: a process that opens and closes such a file by other means drops the locks of
+    its own connections (sqlite.org/howtocorrupt.html, section 2.2).
+    """
+    if not path.is_file() or not path.stat().st_size:
+        return False
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            connection.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        if "not a database" not in str(error):
+            raise
+        return False
+    return True
 
 
 def default_artifact_root(uri: str) -> Path | None:

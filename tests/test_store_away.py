@@ -158,11 +158,11 @@ def test_another_fault_of_a_file_is_no_reason_to_wait(tracking_uri):
     tracking = Tracking(tracking_uri, ("A",), patience_s=60)
 
     def fail(*arguments: Any) -> None:
-        raise locked("database or disk is full")
+        raise locked("database disk image is malformed")
 
     tracking._client._client = SimpleNamespace(create_run=fail)
     with pytest.raises(
-        TrackingError, match=r"mlflow\.db cannot be used: database or disk is full; "
+        TrackingError, match=r"mlflow\.db cannot be used: database disk image is malformed; "
     ) as refused:
         tracking.log(record())
     assert not isinstance(refused.value, StoreAway)

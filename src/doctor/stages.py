@@ -17,7 +17,7 @@ from src.registry import FACTORS, load_registry
 from src.results.bootstrap_table import FACTORS as CELL
 from src.results.selection import sweeps
 from src.results.stores import Store
-from src.tracking import StoredRun, Tracking, is_dead
+from src.tracking import StoredRun, Tracking, is_dead, is_sqlite
 
 _LINKS = tuple(f"{factor.removesuffix('_method')}_run_id" for factor in FACTORS.values())
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -174,11 +174,8 @@ def _delete_lost(root: Path, path: Path, listed: list[Path]) -> str:
 
 def _run_ids(path: Path) -> set[str]:
     """Ids of all runs of a sqlite store, deleted ones too; none if the file is another one."""
-    if not path.is_file():
+    if not is_sqlite(path):
         return set()
-    with path.open("rb") as file:
-        if file.read(15) != b"SQLite format 3":
-            return set()
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         runs = connection.execute("SELECT run_uuid FROM runs") if ("runs",) in tables else ()

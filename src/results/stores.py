@@ -22,6 +22,7 @@ from src.tracking import (
     artifact_folder,
     default_artifact_root,
     is_local,
+    is_sqlite,
     list_runs,
 )
 
@@ -75,6 +76,8 @@ def open_store(uri: str | Path, artifact_root: Path | None = None) -> Store:
         return _open(str(uri), artifact_root)
     except OSError as error:
         raise TrackingError(f"the store {error.filename or uri} cannot be read: {error.strerror}") from error
+    except sqlite3.Error as error:
+        raise TrackingError(f"the store {uri} cannot be read: {error}") from error
 
 
 def _open(text: str, artifact_root: Path | None) -> Store:
@@ -86,9 +89,7 @@ def _open(text: str, artifact_root: Path | None) -> Store:
             raise TrackingError(
                 f"there is no store {path}; expected an MLflow sqlite file or an mlruns folder"
             )
-        with path.open("rb") as file:
-            start = file.read(15)
-        if start != b"SQLite format 3":
+        if not is_sqlite(path):
             raise TrackingError(
                 f"{path} is no sqlite file; expected an MLflow sqlite file or an mlruns folder"
             )

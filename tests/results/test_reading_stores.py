@@ -96,8 +96,16 @@ def test_a_store_that_may_not_be_read_is_one_sentence(store, empty_store, monkey
     def refuse(path, *arguments, **options):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(TrackingError, match=r"store .*mlflow\.db cannot be read: Permission denied"):
+    def cannot(*arguments, **options):
+        raise sqlite3.OperationalError("unable to open database file")
+
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(
+            TrackingError, match=r"store .*mlflow\.db cannot be read: unable to open database file"
+        ),
+    ):
+        patch.setattr(sqlite3, "connect", cannot)
         open_store(empty_store)
     monkeypatch.setattr(Path, "iterdir", refuse)
     with pytest.raises(TrackingError, match=r"store .*mlruns cannot be read: Permission denied"):
