@@ -21,7 +21,7 @@ LARGEST_GAP_S = 0.1
 
 LABEL_COLUMNS = ("file", "subject_code", "class_label", "age")
 
-MAX_BYTES = 8 * 2**20
+MAX_BYTES = 4 * 2**20
 """Of a raw file; 66 s take 0.13 MB."""
 
 _LARGEST = 1e9  # of any number in a file; beyond it no sum is safe

@@ -35,6 +35,7 @@ _OFFLINE: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
 }
+_MEMORY = "1GB"  # for DuckDB's own needs; the study takes a tenth
 _MAGIC = b"DUCK"  # bytes 8 to 11 of a DuckDB file
 _STORAGE = "v1.2.0"  # the oldest DuckDB that opens the file
 _LARGEST_PAUSE_S = 1.0  # a light that is off for longer between two periods is two lights
@@ -248,6 +249,11 @@ def _load(path: Path) -> tuple[pa.Table, dict[str, str]]:
             selects = [_select(connection, table, tables[table], path.name) for table in found]
             samples = connection.sql(" UNION ALL BY NAME ".join(selects)).to_arrow_table()
             return samples, _metadata(connection, tables.get("metadata", {}))
+    except duckdb.OutOfMemoryException as error:
+        raise CohortError(
+            f"{path.name}: reading it takes more memory than a cohort file may ({_MEMORY}); it is damaged, "
+            "or no cohort"
+        ) from error
     except duckdb.Error as error:
         reason = (str(error).splitlines() or ["no reason is told"])[0]
         raise CohortError(f"{path.name}: not readable as a cohort file (DuckDB): {reason}") from error
@@ -259,7 +265,7 @@ def _opened(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
     The file is attached and not opened, so that its own functions cannot stand in for DuckDB's.
     """
-    with duckdb.connect(config=_OFFLINE) as connection:
+    with duckdb.connect(config=_OFFLINE | {"memory_limit": _MEMORY}) as connection:
         connection.execute(f"ATTACH '{_quoted(path)}' AS cohort (READ_ONLY)")
         connection.execute("SET enable_external_access = false")
         yield connection

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from src.cohort import artefacts, file, subjects, synthetic
 from src.cohort.cohort import CohortError
+from src.cohort.probe import check_ends
 
 
 def synthetic_cohort(folder: str, **parameters: Any) -> Path:
@@ -47,8 +49,15 @@ def cohort_file(path: str) -> Path:
     Raises
     ------
     CohortError
-        If there is no such file.
+        If there is no such file, or reading it crashes or does not end.
     """
     if not Path(path).is_file():
         raise CohortError(f"data.path is {path}: no such file; expected a cohort file (DuckDB)")
+    _check_once(Path(path), Path(path).stat().st_mtime_ns)
     return Path(path)
+
+
+@cache
+def _check_once(path: Path, modified_ns: int) -> None:
+    """All jobs of a sweep ask for the same file."""
+    check_ends(path)

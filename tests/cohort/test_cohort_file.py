@@ -1,7 +1,9 @@
 """The cohort file: nothing changes on the way through it, and files of other hands are understood."""
 
 import inspect
+import signal
 import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
 
@@ -409,4 +411,20 @@ def test_cohort_file_source(tmp_path):
         cohort_file(str(tmp_path / "absent.duckdb"))
     present = tmp_path / "c.duckdb"
     present.touch()
-    assert cohort_file(str(present)) == present
+    assert cohort_file(str(present)) == present  # what is wrong with it is said when it is read
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGXCPU])
+def test_a_file_whose_reading_crashes_or_does_not_end_is_refused(tmp_path, monkeypatch, number):
+    (tmp_path / "c.duckdb").touch()
+
+    def end(command, **options):
+        kill = ["-c", f"import os; os.kill(os.getpid(), {int(number)})"]
+        return run_process([command[0], *kill], **options)
+
+    run_process = subprocess.run
+    monkeypatch.setattr(subprocess, "run", end)
+    with pytest.raises(
+        CohortError, match=f"c.duckdb: a process that tried to read it was ended by signal {number}"
+    ):
+        cohort_file(str(tmp_path / "c.duckdb"))
