@@ -52,12 +52,12 @@ test-server: setup ## Sweeps against a real MLflow server on PostgreSQL (apt-get
 test-faults: setup ## 50 kills of each kind at new random times, half an hour; the numbers go into README.md
 	rm -f results/faults.json
 	FAULT_KILLS=50 FAULT_SEED=$$(date +%s) FAULT_REPORT=results/faults.json $(BIN)/python -m pytest tests/faults
-	$(BIN)/python scripts/robustness.py --faults results/faults.json
+	$(BIN)/python scripts/write_measured.py --faults results/faults.json
 
 fuzz: setup ## Every reader of files against 100,000 new inputs, hours; the numbers go into README.md
 	rm -f results/fuzz.json
 	FUZZ_INPUTS=100000 FUZZ_REPORT=results/fuzz.json $(BIN)/python -m pytest -n 2 --hypothesis-profile=explore tests/*/test_fuzzed_*.py
-	$(BIN)/python scripts/robustness.py --fuzz results/fuzz.json
+	$(BIN)/python scripts/write_measured.py --fuzz results/fuzz.json
 
 test-slurm: setup ## Sweeps through a real SLURM of one node, started on this machine, minutes
 	scripts/slurm_check.sh

@@ -15,6 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
+from filelock import BaseFileLock, FileLock, Timeout
 from hydra import compose
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
@@ -31,10 +32,7 @@ from src.cohort import CohortError
 from src.combination import Combination
 from src.evaluation.resampling import EvaluationError, inbag_counts, resample_id
 from src.parallel import number_of_workers, others, submit
-from src.pipeline import (
-    PipelineError,
-    open_tracking,
-)
+from src.pipeline import PipelineError, open_tracking
 from src.progress import duration
 from src.registry import FACTORS, RegistryError, load_registry
 from src.settings import baselines_of, is_baseline, read_combination, tuned_name
@@ -97,11 +95,18 @@ def on_slurm(slurm: Slurm) -> Iterator[None]:
         sent = [replace(work, planned=slurm.combinations_per_task) for work in left]
         cores = max(work.combination.n_jobs for work in left)
         name, folder = f"plr-{first.combination.sweep_id}", first.path.parents[1] / FOLDER
-        with clear_errors():
+        with clear_errors(), ending_all():
             try:
                 send_and_wait(sent, slurm, name, folder, cores, first.progress.ends)
-            finally:  # what died in the middle of writing to the store did so on another machine
-                open_tracking(first.combination).close_runs_of_sweep(first.combination.sweep_id)
+            except KeyboardInterrupt:
+                _close_runs(first.combination)
+                raise
+            _close_runs(first.combination)
+
+
+def _close_runs(combination: Combination) -> None:
+    """Close what died in the middle of writing to the store: on a machine that is not this one."""
+    open_tracking(combination).close_runs_of_sweep(combination.sweep_id)
 
 
 def _left_to_do(composed: list[Work]) -> list[Work]:
@@ -136,6 +141,7 @@ class SweepCallback(Callback):
             check = getattr(get_class(config.hydra.launcher._target_), "check", None)
             if check is not None and not config.dry_run:
                 check(config)
+            self.alone = _lock(self.folder)
             name = config.hydra.runtime.choices.get("sweeps") or "ad hoc"
             plan = {"sweep_id": sweep_id, "sweep": name, "jobs": len(jobs), "first": jobs[0].words}
             write_json(self.folder / PLAN, plan)
@@ -149,8 +155,21 @@ class SweepCallback(Callback):
         records = [record for record in records if record["sweep_id"] == self.sweep_id]
         progress_of(self.jobs).close()
         print(_closing(records, self.jobs, self.dry_run))
+        self.alone.release()
         if _went_wrong(records, self.jobs):
             raise Failed(1)
+
+
+def _lock(folder: Path) -> BaseFileLock:
+    """Keep other sweeps out of the folder of this one while it runs."""
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise PipelineError(
+            f"another sweep runs in {folder}; give this one a hydra.sweep.dir of its own"
+        ) from None
+    return lock
 
 
 @dataclass(frozen=True)
@@ -297,15 +316,12 @@ def clear_errors() -> Iterator[None]:
     """
     try:
         yield
-    except _EXPECTED as error:
+    except (*_EXPECTED, OSError) as error:
         tell(error)
         raise SystemExit(2) from error
     except HydraException as error:
         print(*filter(None, map(str, (error, error.__cause__ or ""))), sep="\n", file=sys.stderr)
         raise SystemExit(1) from error
-    except OSError as error:
-        tell(error)
-        raise SystemExit(2) from error
     except Exception as error:
         traceback.print_exc()
         raise SystemExit(2) from error

@@ -631,6 +631,8 @@ def _check_address(uri: str) -> None:
 def _create_file(uri: str, folder: Path) -> None:
     """Make the sqlite file if there is none, one process at a time: MLflow would let them collide."""
     path = _sqlite_path(uri)
+    if path is not None and path.exists() and not path.is_file():
+        raise TrackingError(f"{path} is no file; expected the place of an MLflow sqlite file in tracking.uri")
     if path is None or path.exists():
         return
     with _creation(folder):
@@ -657,7 +659,8 @@ def _initialise_sqlite(path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         draft.unlink(missing_ok=True)
-        raise TrackingError(f"MLflow could not create {path}: {done.stderr.strip().splitlines()[-1]}")
+        reason = (done.stderr.strip().splitlines() or [f"its process ended with {done.returncode}"])[-1]
+        raise TrackingError(f"MLflow could not create {path}: {reason}")
     connection = sqlite3.connect(draft)
     # Readers and a writer do not block each other in this mode, and it stays with the file.
     connection.execute("PRAGMA journal_mode=WAL")

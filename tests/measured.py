@@ -1,4 +1,4 @@
-"""What tests measured, in a file that `scripts/robustness.py` takes into the README."""
+"""What tests measured, in a file that `scripts/write_measured.py` takes into the README."""
 
 from __future__ import annotations
 

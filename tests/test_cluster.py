@@ -28,7 +28,7 @@ from src.parallel import submit
 from src.pipeline import open_tracking
 from src.registry import load_registry
 from src.sweep import SweepCallback, _left_to_do, on_slurm
-from src.tracking import Record, Tracking, TrackingError, list_runs, share_between_machines
+from src.tracking import Record, StoreAway, Tracking, TrackingError, list_runs, share_between_machines
 from src.train import CONFIGS, register_resolvers
 from src.work import Work, seen_baselines
 
@@ -374,3 +374,14 @@ def test_a_baseline_goes_with_the_first_that_has_it(work):
     seen_baselines.cache_clear()
     assert [len(left.baselines) for left in _left_to_do([work, second])] == [1, 0]
     seen_baselines.cache_clear()
+
+
+def test_a_store_that_goes_away_ends_the_command_and_closes_no_run_of_its_tasks(work, monkeypatch, capsys):
+    def gone(*arguments: object) -> None:
+        raise StoreAway("the store is gone")
+
+    monkeypatch.setattr("src.sweep.send_and_wait", gone)
+    monkeypatch.setattr(Tracking, "close_runs_of_sweep", lambda *_: pytest.fail("its tasks go on"))
+    with pytest.raises(SystemExit) as end, on_slurm(Slurm(**FAST)):
+        submit(work)
+    assert end.value.code == 75 and capsys.readouterr().err == "StoreAway: the store is gone\n"

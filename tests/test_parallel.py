@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 from src.parallel import Stopped, check_going_on, in_turns, number_of_workers, submit, workers
 from src.pipeline import PipelineError
 from src.results.bootstrap_pickle import load
-from src.sweep import _check_workers
+from src.sweep import _check_workers, _lock
 from src.tracking import artifact_folder, list_runs
 from src.train import main
 
@@ -139,6 +139,14 @@ def test_a_killed_worker_costs_its_combination_and_the_command_completes_again(s
 def test_what_is_no_number_of_workers_is_refused(number):
     with pytest.raises(PipelineError, match=f"n_jobs is {number!r}; expected a number of workers"):
         _check_workers(OmegaConf.create({"n_jobs": number}))
+
+
+def test_two_sweeps_in_one_folder_are_refused(tmp_path):
+    first = _lock(tmp_path)
+    with pytest.raises(PipelineError, match=r"another sweep runs in .*; give this one a hydra\.sweep\.dir"):
+        _lock(tmp_path)
+    first.release()
+    _lock(tmp_path).release()
 
 
 def test_work_is_done_at_once_and_its_errors_come_when_all_of_it_is_done():

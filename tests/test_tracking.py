@@ -114,6 +114,11 @@ def test_several_processes_may_open_a_new_store_at_once(tmp_path):
         assert child.returncode == 0
 
 
+def test_a_folder_is_no_store(tmp_path):
+    with pytest.raises(TrackingError, match=r"is no file; expected the place of an MLflow sqlite file"):
+        Tracking(f"sqlite:///{tmp_path}", ())
+
+
 @pytest.mark.parametrize("uri", ["sqlite:///relative.db", "mlruns"])
 def test_an_address_that_cannot_work_is_explained(uri):
     with pytest.raises(TrackingError, match=r"tracking\.uri"):

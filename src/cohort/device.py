@@ -78,15 +78,16 @@ def read_device_file(path: str | Path) -> DeviceRecording:
             f"{path.name}: not a text file (UTF-8); expected comma-separated numbers, one row per sample: "
             "restore the device's own file"
         ) from error
-    fields = [line.split(",", _FEWEST_FIELDS)[:_FEWEST_FIELDS] for line in text.splitlines()]
-    if not fields:
+    lines = text.splitlines()
+    if not lines:
         raise CohortError(f"{path.name}: the file is empty; expected one row per sample: copy it again")
-    for line, row in enumerate(fields, start=1):
-        if len(row) < _FEWEST_FIELDS:
+    for number, line in enumerate(lines, start=1):
+        if line.count(",") + 1 < _FEWEST_FIELDS:
             raise CohortError(
-                f"{path.name}, line {line}: {len(row)} fields; expected at least {_FEWEST_FIELDS} "
-                "(frame, time, pupil, ..., red, green and blue drive)"
+                f"{path.name}, line {number}: {line.count(',') + 1} fields; expected at least "
+                f"{_FEWEST_FIELDS} (frame, time, pupil, ..., red, green and blue drive)"
             )
+    fields = [line.split(",", _FEWEST_FIELDS)[:_FEWEST_FIELDS] for line in lines]
     columns = {name: _numbers(path.name, fields, name, place) for name, place in _FIELDS.items()}
     columns["pupil"] = np.where(columns["pupil"] > LOST_AT_PX, columns["pupil"], np.nan)
     recording = DeviceRecording(**columns)

@@ -13,6 +13,7 @@ CLASS_NAMES = {"control": 0.0, "glaucoma": 1.0}
 """Spelling of the diagnoses in cohort files and label tables; a missing value means no diagnosis."""
 
 _LETTERS = np.array(["H", "G", "U"])
+_EYE = "(?i:l|r|left|right|od|os)"  # any other word may name somebody
 
 
 def labels_from_names(names: pd.Series) -> np.ndarray:
@@ -57,8 +58,8 @@ def anonymise(table: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     subjects : DataFrame
         The columns of `Cohort.subjects`, in an order that tells nothing about the class but is always the
         same. Codes are H001.. (control), G001.. (glaucoma), U001.. (no diagnosis); a subject's recordings
-        share the code, and are named code-eye (code-number where eyes do not tell them apart or are no short
-        words).
+        share the code, and are named code-eye (code-number where eyes do not tell them apart, or have other
+        names than eyes).
     rows : ndarray of int
         Position in `table` of each row of `subjects`.
 
@@ -129,7 +130,7 @@ def _recording_names(code: np.ndarray, eye: pd.Series) -> np.ndarray:
     frame = pd.DataFrame({"code": code, "eye": eye.to_numpy()})
     several = frame.groupby("code")["code"].transform("size") > 1
     by_eye = frame["eye"].notna() & ~frame.duplicated(keep=False)
-    by_eye &= frame["eye"].fillna("").str.fullmatch("[A-Za-z]{1,5}")  # a date or a code would name somebody
+    by_eye &= frame["eye"].fillna("").str.fullmatch(_EYE)
     by_eye = by_eye.groupby(frame["code"]).transform("all")
     number = (frame.groupby("code").cumcount() + 1).astype(str)
     number = number.str.zfill(number.str.len().max())  # so that names sort like numbers

@@ -63,3 +63,17 @@ def test_names_alone_decide_the_order(change):
 def test_two_recordings_keep_their_order_whoever_else_is_there():
     few = names_of(table_of(7))
     assert few == [name for name in names_of(table_of()) if name in few]
+
+
+@pytest.mark.parametrize(
+    ("eyes", "suffixes"),
+    [
+        (("L", "R"), {"L", "R"}),
+        (("od", "OS"), {"od", "OS"}),
+        (("ANNA", "SMITH"), {"1", "2"}),
+        (("L", "Anna"), {"1", "2"}),
+    ],
+)
+def test_only_names_of_eyes_are_in_those_of_recordings(eyes, suffixes):
+    table = table_of().iloc[[0, 0]].assign(eye=list(eyes)).reset_index(drop=True)
+    assert {name.partition("-")[2] for name in names_of(table)} == suffixes
