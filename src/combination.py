@@ -280,13 +280,20 @@ def sources_of(module: str) -> dict[str, str]:
     todo = [module]
     while todo:
         name = todo.pop()
-        spec = importlib.util.find_spec(name)
-        source = spec.loader.get_source(name) if spec and isinstance(spec.loader, SourceLoader) else None
-        if source is None:
-            raise ModuleNotFoundError(f"no module {name!r}; the _target_ of a config must name one")
-        sources[name] = source
+        sources[name] = _source(name)
         todo += [m for m in _imports(sources[name]) if m.startswith(rooms) and m not in sources]
     return sources
+
+
+def _source(name: str) -> str:
+    """Source of a module as its loader has it; of one whose loader keeps none, as its file has it."""
+    spec = importlib.util.find_spec(name)
+    source = spec.loader.get_source(name) if spec and isinstance(spec.loader, SourceLoader) else None
+    if source is None and spec and spec.origin and Path(spec.origin).is_file():
+        source = Path(spec.origin).read_text(encoding="utf-8")
+    if source is None:
+        raise ModuleNotFoundError(f"no module {name!r}; the _target_ of a config must name one")
+    return source
 
 
 def _imports(source: str) -> set[str]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -47,15 +50,16 @@ class Study:
     Parameters
     ----------
     folder : Path
-        Everything is written there, temporary files too.
+        Everything but temporary files is written there.
     store : Path
         An empty store of runs, which is copied unless the folder has one.
     """
 
     def __init__(self, folder: Path, store: Path) -> None:
         self.folder = folder
-        self.temporary = folder / "tmp"
-        self.temporary.mkdir(parents=True, exist_ok=True)
+        # A short path: names of sockets, which lie there, have at most a hundred letters.
+        self.temporary = Path(tempfile.mkdtemp(prefix="plr-t-"))
+        weakref.finalize(self, shutil.rmtree, self.temporary, ignore_errors=True)
         self.started: list[subprocess.Popen[str]] = []
         if not (folder / "mlflow.db").exists():
             (folder / "mlflow.db").write_bytes(store.read_bytes())

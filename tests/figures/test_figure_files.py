@@ -99,7 +99,8 @@ def test_a_refused_comparison_says_why(gaps_db, whole_db, tmp_path, capsys):
     assert asked
     assert [outcome.reason for outcome in draw_all(whole_db, tmp_path, asked, ["png"])] == [""] * len(asked)
     for outcome in draw_all(gaps_db, tmp_path, asked, ["png"]):
-        assert outcome.reason.startswith("needs the complete grid; missing: simple + pupil-gt + linear")
+        assert outcome.reason.startswith("needs the complete grid; missing: simple + ")
+        assert outcome.reason.count("simple + pupil-gt + linear + LogisticRegression") == 1
 
 
 NEW_FIGURE = '''
