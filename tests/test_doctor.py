@@ -245,6 +245,35 @@ def test_stages_that_nothing_rests_on(places, swept):
     assert len(list(swept.glob("mlartifacts/PLR_*/*"))) == 5  # of the store it was copied from
 
 
+def write(path: Path, *statements: tuple[str, list[object]]) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for sql, values in statements:
+            connection.execute(sql, values)
+
+
+@pytest.mark.parametrize(
+    ("tag", "run_id"), [("0123", "../../precious"), ("../../thesis.tex", "0" * 32), (None, "0" * 32)]
+)
+def test_a_row_that_leads_out_of_the_store_deletes_nothing(places, tag, run_id):
+    runs, tracking = by_kind(places), Tracking(places.uri, ())
+    for kind in ("combination", "sweep"):
+        tracking.discard(runs[kind], folder_of(places, runs[kind]))
+    stage = runs["PLR_Imputation"]
+    folder_of(places, stage).rename(folder_of(places, replace(stage, run_id=run_id)))
+    write(
+        places.sqlite,
+        ("UPDATE runs SET run_uuid = ? WHERE run_uuid = ?", [run_id, stage.run_id]),
+        ("UPDATE tags SET run_uuid = ? WHERE run_uuid = ?", [run_id, stage.run_id]),
+        ("UPDATE tags SET value = ? WHERE key = 'stage_key' AND run_uuid = ?", [tag, run_id]),
+    )
+    thesis = places.here / "thesis.tex"
+    thesis.write_text("years of work")
+    the(stages.check_orphans(places)).repair.do()
+    assert folder_of(places, replace(stage, run_id=run_id)).is_dir()
+    assert thesis.read_text() == "years of work"
+    assert len([path for path in places.artifacts.glob("PLR_*/*") if path.is_dir()]) == ("/" not in run_id)
+
+
 def test_stages_in_the_results_database_are_kept(places):
     runs, tracking = by_kind(places), Tracking(places.uri, ())
     for kind in ("combination", "sweep"):

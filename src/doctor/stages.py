@@ -21,6 +21,7 @@ from src.tracking import StoredRun, Tracking, is_dead, is_sqlite
 
 _LINKS = tuple(f"{factor.removesuffix('_method')}_run_id" for factor in FACTORS.values())
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
+_STAGE_KEY = re.compile(r"[0-9a-f]+")
 
 
 def check_orphans(places: Places) -> Iterator[Finding]:
@@ -46,22 +47,32 @@ def check_orphans(places: Places) -> Iterator[Finding]:
 def _discard(places: Places, listed: set[str]) -> str:
     """Delete what was listed and is an orphan still."""
     found = orphan_stages(places.read_again(), stages_of(places.database))
-    orphans = [run for run in found if run.run_id in listed]
-    tracking = Tracking(places.uri, tuple({run.experiment for run in orphans}), places.artifacts)
-    n_deleted = 0
-    for run in orphans:
-        folder = _folder(places, run)
-        if folder is not None:
-            with tracking.lock(run.tags["stage_key"]):
-                tracking.discard(run, folder)
-            n_deleted += 1
-    return f"{count(n_deleted, 'stage')} deleted"
+    folders = [(run, folder) for run in found if run.run_id in listed and (folder := _folder(places, run))]
+    tracking = Tracking(places.uri, tuple({run.experiment for run, _ in folders}), places.artifacts)
+    for run, folder in folders:
+        with tracking.lock(run.tags["stage_key"]):
+            tracking.discard(run, folder)
+    return f"{count(len(folders), 'stage')} deleted"
 
 
 def _folder(places: Places, run: StoredRun) -> Path | None:
-    """The folder of a run in this store's own place; never that of the store it was copied from."""
-    folder = None if places.artifacts is None else places.artifacts / run.experiment / run.run_id
-    return folder if folder is not None and folder.is_dir() and not folder.is_symlink() else None
+    """The folder of a run in this store's own place; never that of the store it was copied from.
+
+    What a row says is a part of its path and of its lock's, which must not lead elsewhere.
+    """
+    is_own = (
+        _RUN_ID.fullmatch(run.run_id or "")
+        and run.experiment in _experiments()
+        and _STAGE_KEY.fullmatch(run.tags.get("stage_key") or "")
+    )
+    if places.artifacts is None or not is_own:
+        return None
+    folder = places.artifacts / run.experiment / run.run_id
+    return folder if folder.is_dir() and not folder.is_symlink() else None
+
+
+def _experiments() -> list[str]:
+    return [experiment.experiment for experiment in load_registry().experiments.values()]
 
 
 def orphan_stages(store: Store, shown_elsewhere: set[str]) -> list[StoredRun]:
@@ -183,8 +194,7 @@ def _run_ids(path: Path) -> set[str]:
 
 
 def _lost_folders(root: Path, path: Path) -> list[Path]:
-    names = [experiment.experiment for experiment in load_registry().experiments.values()]
-    folders = [folder for name in names for folder in sorted((root / name).glob("*"))]  # before the runs
+    folders = [folder for name in _experiments() for folder in sorted((root / name).glob("*"))]  # before the runs
     runs = set().union(*map(_run_ids, path.parent.glob("*")))  # stores beside this one share the folder
     return [
         folder
