@@ -335,7 +335,7 @@ def test_half_written_files_of_dead_processes(places):
         places.database.parent / f".results.db.{dead}.building",
         places.here / "multirun" / "sweep" / "0" / f".status.json.{dead}",
         places.here / f".mlflow.db.{dead}",
-        places.here / "data" / "cohorts" / ".writing-abc",
+        places.here / "data" / "cohorts" / ".writing-abc_0123",
     ]
     kept = [places.database.parent / f".results.db.{os.getpid()}.building", places.here / ".hidden"]
     left[-1].mkdir(parents=True)
@@ -349,6 +349,29 @@ def test_half_written_files_of_dead_processes(places):
     assert sorted(before.details) == sorted(map(str, left))
     assert after.status == "ok"
     assert [path.exists() for path in (*left, *kept)] == [False] * 4 + [True] * 2
+
+
+def test_files_of_others_that_look_half_written_are_kept(places, temporary, monkeypatch):
+    pid = dead_pid()
+    places.database.parent.mkdir()
+    others = [
+        folder / name
+        for folder in (places.here, temporary, places.database.parent, places.artifacts)
+        for name in (
+            ".bashrc.20240101",
+            f".viminfo.{pid}",
+            ".film.mkv.part",
+            ".removed-files",
+            "plr-study-old",
+        )
+    ]
+    draft = places.here / f".mlflow.db.{pid}"
+    for path in (*others, draft):
+        path.write_text("mine")
+        os.utime(path, (LONG_AGO, LONG_AGO))
+    assert the(leftovers.check_drafts(places)).details == (str(draft),)
+    monkeypatch.setattr(os, "geteuid", lambda: draft.stat().st_uid + 1)
+    assert the(leftovers.check_drafts(places)).status == "ok"
 
 
 def make_database(path: Path, built: float = 0.0, version: int = 4, stage_run: str = "") -> None:

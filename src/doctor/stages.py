@@ -194,7 +194,8 @@ def _run_ids(path: Path) -> set[str]:
 
 
 def _lost_folders(root: Path, path: Path) -> list[Path]:
-    folders = [folder for name in _experiments() for folder in sorted((root / name).glob("*"))]  # before the runs
+    # Before the runs, as a run comes before its folder.
+    folders = [folder for name in _experiments() for folder in sorted((root / name).glob("*"))]
     runs = set().union(*map(_run_ids, path.parent.glob("*")))  # stores beside this one share the folder
     return [
         folder
