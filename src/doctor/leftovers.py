@@ -44,7 +44,8 @@ def check_checkpoints(places: Places) -> Iterator[Finding]:
 
 
 def _checkpoints(root: Path) -> list[Path]:
-    return sorted(folder for folder in (root / ".unfinished").glob("*") if folder.is_dir())
+    found = (root / ".unfinished").glob("*")
+    return sorted(folder for folder in found if folder.is_dir() and not folder.is_symlink())
 
 
 def _in_use(root: Path, key: str) -> bool:
@@ -61,7 +62,7 @@ def _in_use(root: Path, key: str) -> bool:
 def _give_up(root: Path, listed: list[Path]) -> str:
     n_deleted = 0
     for folder in listed:
-        if folder.is_dir() and not _in_use(root, folder.name):
+        if folder in _checkpoints(root) and not _in_use(root, folder.name):
             shutil.rmtree(folder)
             n_deleted += 1
     return f"checkpoints of {count(n_deleted, 'training')} deleted"
