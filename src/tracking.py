@@ -20,7 +20,7 @@ from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import unquote, urlparse
+from urllib.parse import ParseResult, quote, unquote, urlparse
 from uuid import uuid4
 
 from filelock import FileLock
@@ -45,6 +45,7 @@ DOWNLOADS = HERE / ".downloads"
 _PATIENCE_S = 20  # with others who use a file
 _PAGE = 1000  # search_runs returns no more than this at once, without saying so
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
+_PROCESS = re.compile(r"(?P<host>.+):(?P<pid>[0-9]{1,7})")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_RIGHT = (errno.EROFS, errno.EACCES, errno.EPERM)
 _SQLITE_WRITES_NOT = ("disk I/O error", "database or disk is full", "readonly database", "unable to open")
@@ -212,7 +213,7 @@ class Tracking:
             status = record.status
         except NotWritable:
             if _is_local(info.artifact_uri):  # what is there of them takes room that others need
-                shutil.rmtree(_path_of(info.artifact_uri), ignore_errors=True)
+                shutil.rmtree(path_of(info.artifact_uri), ignore_errors=True)
             raise
         finally:
             self._client.set_terminated(run_id, status)
@@ -348,7 +349,7 @@ class Tracking:
         """See that the folder is here in which a server lets clients write; it is the place of the locks."""
         if _sqlite_path(self.uri) is not None or not _is_local(location):
             return
-        folder = _path_of(location).parent
+        folder = path_of(location).parent
         if not folder.is_dir():
             raise TrackingError(
                 f"the server at {self.uri} has its artifacts in {folder}, which is not on this machine; "
@@ -448,7 +449,7 @@ def artifact_folder(run: StoredRun, artifact_root: Path | None = None) -> Path:
     """
     own = None if artifact_root is None else artifact_root / run.experiment / run.run_id / "artifacts"
     if is_local(run):
-        stored = _path_of(run.artifact_uri)
+        stored = path_of(run.artifact_uri)
         return stored if own is None or stored.is_dir() else own
     if own is not None and own.is_dir():
         return own
@@ -461,11 +462,20 @@ def is_local(run: StoredRun) -> bool:
 
 
 def _is_local(address: str) -> bool:
-    return urlparse(address).scheme in ("", "file")
+    return _parts(address).scheme in ("", "file")
 
 
-def _path_of(address: str) -> Path:
-    return Path(unquote(urlparse(address).path))
+def path_of(address: str) -> Path:
+    """Return the path in an address, whatever a store has for one."""
+    return Path(unquote(_parts(address).path))
+
+
+def _parts(address: str) -> ParseResult:
+    """Return the parts of an address; one that cannot be parsed is taken for a path."""
+    try:
+        return urlparse(address)
+    except ValueError:
+        return urlparse(quote(address))
 
 
 class _Client:
@@ -692,10 +702,13 @@ def _process() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def is_dead(process: str) -> bool:
-    """Whether a process a run was logged by (its tag `process`) was on this machine and is gone."""
-    host, _, pid = process.rpartition(":")
-    return host == socket.gethostname() and pid.isdigit() and not is_alive(int(pid))
+def is_dead(process: str | None) -> bool:
+    """Whether a process a run was logged by (its tag `process`) was on this machine and is gone.
+
+    Of a tag that names no process nothing is known.
+    """
+    named = _PROCESS.fullmatch(process or "")
+    return named is not None and named["host"] == socket.gethostname() and not is_alive(int(named["pid"]))
 
 
 def is_alive(pid: int) -> bool:

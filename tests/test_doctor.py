@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -245,6 +246,35 @@ def test_stages_that_nothing_rests_on(places, swept):
     assert len(list(swept.glob("mlartifacts/PLR_*/*"))) == 5  # of the store it was copied from
 
 
+def write(path: Path, *statements: tuple[str, list[object]]) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for sql, values in statements:
+            connection.execute(sql, values)
+
+
+@pytest.mark.parametrize(
+    ("tag", "run_id"), [("0123", "../../precious"), ("../../thesis.tex", "0" * 32), (None, "0" * 32)]
+)
+def test_a_row_that_leads_out_of_the_store_deletes_nothing(places, tag, run_id):
+    runs, tracking = by_kind(places), Tracking(places.uri, ())
+    for kind in ("combination", "sweep"):
+        tracking.discard(runs[kind], folder_of(places, runs[kind]))
+    stage = runs["PLR_Imputation"]
+    folder_of(places, stage).rename(folder_of(places, replace(stage, run_id=run_id)))
+    write(
+        places.sqlite,
+        ("UPDATE runs SET run_uuid = ? WHERE run_uuid = ?", [run_id, stage.run_id]),
+        ("UPDATE tags SET run_uuid = ? WHERE run_uuid = ?", [run_id, stage.run_id]),
+        ("UPDATE tags SET value = ? WHERE key = 'stage_key' AND run_uuid = ?", [tag, run_id]),
+    )
+    thesis = places.here / "thesis.tex"
+    thesis.write_text("years of work")
+    the(stages.check_orphans(places)).repair.do()
+    assert folder_of(places, replace(stage, run_id=run_id)).is_dir()
+    assert thesis.read_text() == "years of work"
+    assert len([path for path in places.artifacts.glob("PLR_*/*") if path.is_dir()]) == ("/" not in run_id)
+
+
 def test_stages_in_the_results_database_are_kept(places):
     runs, tracking = by_kind(places), Tracking(places.uri, ())
     for kind in ("combination", "sweep"):
@@ -277,6 +307,25 @@ def test_folders_that_no_run_refers_to(places):
     assert len(list(places.artifacts.glob("PLR_*/*"))) == 5
 
 
+def foreign(path: Path) -> None:
+    path.unlink()
+    write(path, ("CREATE TABLE runs (other)", []))
+
+
+@pytest.mark.parametrize("hurt", [cut_short, foreign])
+def test_no_folder_is_lost_beside_a_file_that_cannot_be_read(places, empty_store, hurt):
+    lost = places.artifacts / "PLR_Imputation" / ("0" * 32)
+    lost.mkdir()
+    repair = the(stages.check_folders(places)).repair
+    shutil.copy(empty_store, places.here / "second.db")
+    hurt(places.here / "second.db")
+    finding = the(stages.check_folders(places))
+    assert (finding.status, finding.repair) == ("warning", None)
+    assert f"cannot tell which ones no run refers to: {places.here / 'second.db'}" in finding.sentence
+    assert repair.do().startswith("nothing is deleted")
+    assert lost.is_dir()
+
+
 def test_folders_of_a_store_in_the_same_place_are_kept(places, empty_store):
     shutil.copy(empty_store, places.here / "second.db")
     run = by_kind(places)["sweep"]
@@ -290,13 +339,15 @@ def test_checkpoints_of_an_interrupted_training(places):
     folder = places.artifacts / ".unfinished" / "0123456789abcdef"
     folder.mkdir(parents=True)
     (folder / "network-1.pt").write_bytes(b"x" * 2000)
+    link = folder.with_name("fedcba9876543210")
+    link.symlink_to(places.here)  # is nobody's training
     with FileLock(places.artifacts / ".locks" / folder.name):  # as its training holds it
         assert the(leftovers.check_checkpoints(places)).status == "ok"
         waiting = leftovers._give_up(places.artifacts, [folder])
         assert waiting == "checkpoints of 0 trainings deleted" and folder.exists()
     before, after = mend(leftovers.check_checkpoints, places)
     assert before.sentence.startswith("1 interrupted training (2.0 kB): repeat the command")
-    assert after.status == "ok" and not folder.exists()
+    assert after.status == "ok" and not folder.exists() and link.is_symlink()
 
 
 def test_half_written_files_of_dead_processes(places):
@@ -306,7 +357,7 @@ def test_half_written_files_of_dead_processes(places):
         places.database.parent / f".results.db.{dead}.building",
         places.here / "multirun" / "sweep" / "0" / f".status.json.{dead}",
         places.here / f".mlflow.db.{dead}",
-        places.here / "data" / "cohorts" / ".writing-abc",
+        places.here / "data" / "cohorts" / ".writing-abc_0123",
     ]
     kept = [places.database.parent / f".results.db.{os.getpid()}.building", places.here / ".hidden"]
     left[-1].mkdir(parents=True)
@@ -320,6 +371,29 @@ def test_half_written_files_of_dead_processes(places):
     assert sorted(before.details) == sorted(map(str, left))
     assert after.status == "ok"
     assert [path.exists() for path in (*left, *kept)] == [False] * 4 + [True] * 2
+
+
+def test_files_of_others_that_look_half_written_are_kept(places, temporary, monkeypatch):
+    pid = dead_pid()
+    places.database.parent.mkdir()
+    others = [
+        folder / name
+        for folder in (places.here, temporary, places.database.parent, places.artifacts)
+        for name in (
+            ".bashrc.20240101",
+            f".viminfo.{pid}",
+            ".film.mkv.part",
+            ".removed-files",
+            "plr-study-old",
+        )
+    ]
+    draft = places.here / f".mlflow.db.{pid}"
+    for path in (*others, draft):
+        path.write_text("mine")
+        os.utime(path, (LONG_AGO, LONG_AGO))
+    assert the(leftovers.check_drafts(places)).details == (str(draft),)
+    monkeypatch.setattr(os, "geteuid", lambda: draft.stat().st_uid + 1)
+    assert the(leftovers.check_drafts(places)).status == "ok"
 
 
 def make_database(path: Path, built: float = 0.0, version: int = 4, stage_run: str = "") -> None:
@@ -369,6 +443,37 @@ def test_runs_made_with_other_versions(places):
     assert finding.status == "warning" and "are reused all the same: install those" in finding.sentence
     assert [line.partition(" (here")[0] for line in finding.details] == ["numpy 0.1"]
     assert finding.details[0].endswith(": 1 run")
+
+
+def test_odd_rows_are_skipped_or_named(places):
+    here, runs = socket.gethostname(), by_kind(places)
+    value = "UPDATE tags SET value = ? WHERE key = ? AND run_uuid = ?"
+    told = [run for run in runs.values() if "versions" in run.tags]
+    versions = zip(told, ("python 3", "[1]", '{"numpy": ["1"]}', None), strict=True)
+    processes = zip(list(runs.values())[:4], (None, f"{here}:²", f"{here}:{'9' * 30}", "x"), strict=True)
+    write(
+        places.sqlite,
+        # Without the constraints of the table, as a file from elsewhere may be.
+        ("CREATE TABLE loose AS SELECT * FROM runs", []),
+        ("DROP TABLE runs", []),
+        ("ALTER TABLE loose RENAME TO runs", []),
+        *((value, [text, "versions", run.run_id]) for run, text in versions),
+        *((value, [text, "process", run.run_id]) for run, text in processes),
+        ("INSERT INTO runs SELECT * FROM runs WHERE name = ?", [runs["sweep"].run_name]),
+        ("UPDATE runs SET run_uuid = NULL WHERE rowid = (SELECT max(rowid) FROM runs)", []),
+        ("UPDATE runs SET artifact_uri = 'http://[x' WHERE run_uuid = ?", [runs["combination"].run_id]),
+        ("UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?", ["a" * 5000, runs["sweep"].run_id]),
+    )
+    found = {f.check: f for check in OF_FILES for f in check(places)}
+    store = found["tracking store"]
+    assert (store.status, "rows that are none" in store.sentence) == ("warning", True)
+    assert [line.rpartition("/")[2] for line in store.details] == ["None"]
+    assert "4 runs without readable versions" in found["versions of runs"].sentence
+    assert found["unfinished runs"].status == found["orphan stages"].status == "ok"
+    assert len(found["artifacts"].details) == 2  # with addresses that lead nowhere
+    write(places.sqlite, ("UPDATE runs SET status = 'RUNNING'", []))
+    finding = the(tracking_store.check_unfinished_runs(replace(places)))
+    assert "1 run left" in finding.sentence  # the one whose tag is as it was
 
 
 def test_an_environment_that_lacks_something(tmp_path, monkeypatch, places):

@@ -89,19 +89,21 @@ def check_weights(places: Places) -> Iterator[Finding]:
 
 def check_versions(places: Places) -> Iterator[Finding]:
     """Whether the finished runs of the store were made with the versions installed here."""
-    import json
-
     from src.provenance import package_versions
 
     now = package_versions()
     found: dict[tuple[str, str], list[object]] = {}
     runs = [run for run in places.store.runs if run.status == "FINISHED" and "versions" in run.tags]
-    for run in runs:
-        for package, then in json.loads(run.tags["versions"]).items():
+    told = [versions for run in runs if (versions := _versions(run.tags["versions"]))]
+    for versions in told:
+        for package, then in versions.items():
             if package in now and now[package] != then:
-                found.setdefault((package, then), []).append(run)
+                found.setdefault((package, then), []).append(versions)
     if not found:
-        yield Finding("versions of runs", OK, f"{count(len(runs), 'run')} made with what is installed here")
+        silent = len(runs) - len(told)
+        other = f"; {count(silent, 'run')} without readable versions" if silent else ""
+        sentence = f"{count(len(told), 'run')} made with what is installed here{other}"
+        yield Finding("versions of runs", OK, sentence)
         return
     details = tuple(f"{p} {v} (here {now[p]}): {count(len(made), 'run')}" for (p, v), made in found.items())
     sentence = (
@@ -109,6 +111,17 @@ def check_versions(places: Places) -> Iterator[Finding]:
         "another store with tracking.uri=..."
     )
     yield Finding("versions of runs", WARNING, sentence, details)
+
+
+def _versions(text: str | None) -> dict[str, str]:
+    """What a run tells of its versions; nothing if that is not what this program writes."""
+    import json
+
+    try:
+        told = json.loads(text or "")
+    except (ValueError, RecursionError):
+        return {}
+    return {k: v for k, v in told.items() if isinstance(v, str)} if isinstance(told, dict) else {}
 
 
 def _project() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
@@ -16,8 +17,8 @@ from src.doctor.finding import OK, WARNING, Finding, Repair, count, shown, size_
 from src.doctor.places import Places
 from src.tracking import HERE, is_alive
 
-_DRAFT = re.compile(r"\..+\.(?P<pid>\d+)(\.building.*)?")
-_TEMPORARY = re.compile(r"\.writing-\w+|\.removed-\w+|\..+\.part|plr-(artifacts|study)-\w+")
+_PID = r"\.(?P<pid>[0-9]{1,7})"
+_RANDOM = "[a-z0-9_]{8}"  # as tempfile ends its names
 _HOUR_S, _DAY_S = 3600, 24 * 3600
 
 
@@ -43,7 +44,8 @@ def check_checkpoints(places: Places) -> Iterator[Finding]:
 
 
 def _checkpoints(root: Path) -> list[Path]:
-    return sorted(folder for folder in (root / ".unfinished").glob("*") if folder.is_dir())
+    found = (root / ".unfinished").glob("*")
+    return sorted(folder for folder in found if folder.is_dir() and not folder.is_symlink())
 
 
 def _in_use(root: Path, key: str) -> bool:
@@ -60,7 +62,7 @@ def _in_use(root: Path, key: str) -> bool:
 def _give_up(root: Path, listed: list[Path]) -> str:
     n_deleted = 0
     for folder in listed:
-        if folder.is_dir() and not _in_use(root, folder.name):
+        if folder in _checkpoints(root) and not _in_use(root, folder.name):
             shutil.rmtree(folder)
             n_deleted += 1
     return f"checkpoints of {count(n_deleted, 'training')} deleted"
@@ -94,22 +96,45 @@ def _delete(places: Places, listed: list[Path]) -> str:
 
 def _drafts(places: Places) -> list[Path]:
     """Drafts whose writer is gone; another machine's are told by their age, those without a writer too."""
-    from src.networks.weights import place_of
+    return sorted(
+        {
+            path.absolute()
+            for paths, names in _written(places)
+            for path in paths
+            if (name := re.fullmatch(names, path.name)) and _is_left(path, name.groupdict().get("pid"))
+        }
+    )
 
-    folders = [places.database.parent, Path(tempfile.gettempdir()), places.data / "cohorts"]
-    folders += [] if places.sqlite is None else [places.sqlite.parent]
-    found = [path for folder in folders for path in folder.glob("*")]
-    deep = [places.here / "multirun", places.here / "outputs", places.data / "private", place_of("")]
-    deep += [places.artifacts or HERE]
-    found += [path for folder in deep for path in folder.rglob(".*")]
-    return sorted({path.absolute() for path in found if not path.is_symlink() and _is_left(path)})
+
+def _written(places: Places) -> Iterator[tuple[Iterator[Path], str]]:
+    """What lies where this program writes, and how it names its drafts there; others have files there too."""
+    from src.networks.weights import load_weights, place_of
+
+    database, page = re.escape(places.database.name), re.escape(places.database.stem)
+    yield (
+        places.database.parent.glob(".*"),
+        rf"\.({database}|{page}_dictionary\.html){_PID}(\.building.*)?",
+    )
+    yield Path(tempfile.gettempdir()).glob("plr-*"), f"plr-(artifacts|study)-{_RANDOM}"
+    yield (places.data / "cohorts").glob(".*"), rf"\.writing-{_RANDOM}"
+    yield (places.data / "private").rglob(".*"), rf"\.writing-{_RANDOM}"
+    for name in ("multirun", "outputs"):
+        yield (places.here / name).rglob(".*"), rf"\.(status|planned)\.json{_PID}"
+    for name, weights in load_weights().items():
+        yield place_of(name).rglob(".*"), rf"\.({'|'.join(map(re.escape, weights.files))})\.part"
+    root = places.artifacts or HERE
+    yield (root / ".unfinished").rglob(".*"), rf"\.network-\d+\.pt{_PID}"
+    yield root.rglob(".*"), rf"\.removed-[0-9a-f]{{32}}|\.{_RANDOM}\.part"
+    if places.sqlite is not None:
+        yield places.sqlite.parent.glob(".*"), rf"\.{re.escape(places.sqlite.name)}{_PID}"
 
 
-def _is_left(path: Path) -> bool:
+def _is_left(path: Path, pid: str | None) -> bool:
     try:
-        age_s = time.time() - path.stat().st_mtime
+        facts = path.lstat()
     except FileNotFoundError:
         return False
-    if draft := _DRAFT.fullmatch(path.name):
-        return age_s > _HOUR_S and not is_alive(int(draft["pid"]))
-    return age_s > _DAY_S and _TEMPORARY.fullmatch(path.name) is not None
+    age_s, is_own = time.time() - facts.st_mtime, facts.st_uid == os.geteuid()
+    if path.is_symlink() or not is_own:
+        return False
+    return age_s > _DAY_S if pid is None else age_s > _HOUR_S and not is_alive(int(pid))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from src.results.stores import Store
 
 ROOT = Path(__file__).resolve().parents[2]
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,14 @@ class Places:
         return self.read_again()
 
     def read_again(self) -> Store:
-        """Return the runs as they are now."""
+        """Return the runs as they are now; rows that are none are set apart."""
         from src.results.stores import open_store
 
-        return open_store(self.uri, self.artifacts)
+        store = open_store(self.uri, self.artifacts)
+        runs, odd = [], {}
+        for run in store.runs:
+            if run.experiment and _RUN_ID.fullmatch(run.run_id or ""):
+                runs.append(run)
+            else:
+                odd[f"{run.experiment}/{run.run_id}"] = "it is no run of MLflow's"
+        return replace(store, runs=runs, unreadable=store.unreadable | odd)

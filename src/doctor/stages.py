@@ -17,10 +17,11 @@ from src.registry import FACTORS, load_registry
 from src.results.bootstrap_table import FACTORS as CELL
 from src.results.selection import sweeps
 from src.results.stores import Store
-from src.tracking import StoredRun, Tracking, is_dead, is_sqlite
+from src.tracking import StoredRun, Tracking, TrackingError, is_dead, is_sqlite
 
 _LINKS = tuple(f"{factor.removesuffix('_method')}_run_id" for factor in FACTORS.values())
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
+_STAGE_KEY = re.compile(r"[0-9a-f]+")
 
 
 def check_orphans(places: Places) -> Iterator[Finding]:
@@ -46,22 +47,32 @@ def check_orphans(places: Places) -> Iterator[Finding]:
 def _discard(places: Places, listed: set[str]) -> str:
     """Delete what was listed and is an orphan still."""
     found = orphan_stages(places.read_again(), stages_of(places.database))
-    orphans = [run for run in found if run.run_id in listed]
-    tracking = Tracking(places.uri, tuple({run.experiment for run in orphans}), places.artifacts)
-    n_deleted = 0
-    for run in orphans:
-        folder = _folder(places, run)
-        if folder is not None:
-            with tracking.lock(run.tags["stage_key"]):
-                tracking.discard(run, folder)
-            n_deleted += 1
-    return f"{count(n_deleted, 'stage')} deleted"
+    folders = [(run, folder) for run in found if run.run_id in listed and (folder := _folder(places, run))]
+    tracking = Tracking(places.uri, tuple({run.experiment for run, _ in folders}), places.artifacts)
+    for run, folder in folders:
+        with tracking.lock(run.tags["stage_key"]):
+            tracking.discard(run, folder)
+    return f"{count(len(folders), 'stage')} deleted"
 
 
 def _folder(places: Places, run: StoredRun) -> Path | None:
-    """The folder of a run in this store's own place; never that of the store it was copied from."""
-    folder = None if places.artifacts is None else places.artifacts / run.experiment / run.run_id
-    return folder if folder is not None and folder.is_dir() and not folder.is_symlink() else None
+    """The folder of a run in this store's own place; never that of the store it was copied from.
+
+    What a row says is a part of its path and of its lock's, which must not lead elsewhere.
+    """
+    is_own = (
+        _RUN_ID.fullmatch(run.run_id or "")
+        and run.experiment in _experiments()
+        and _STAGE_KEY.fullmatch(run.tags.get("stage_key") or "")
+    )
+    if places.artifacts is None or not is_own:
+        return None
+    folder = places.artifacts / run.experiment / run.run_id
+    return folder if folder.is_dir() and not folder.is_symlink() else None
+
+
+def _experiments() -> list[str]:
+    return [experiment.experiment for experiment in load_registry().experiments.values()]
 
 
 def orphan_stages(store: Store, shown_elsewhere: set[str]) -> list[StoredRun]:
@@ -100,7 +111,7 @@ def _needed(finished: list[StoredRun], stages: list[StoredRun]) -> set[str]:
 
 def _members(ensemble: StoredRun, stages: list[StoredRun]) -> list[str]:
     """Ids of the stages that an ensemble was made of: they are not linked, but were made from the same."""
-    names = set(ensemble.tags.get("members", "").split(", ")) - {""}
+    names = set((ensemble.tags.get("members") or "").split(", ")) - {""}
     same = ("cohort_hash", "outlier_run_id") if "imputation_method" in ensemble.params else ("cohort_hash",)
     factor = "imputation_method" if "imputation_method" in ensemble.params else "outlier_method"
     return [
@@ -147,7 +158,12 @@ def check_folders(places: Places) -> Iterator[Finding]:
     """Whether there are folders of artifacts that no run of the store refers to."""
     if places.own_root is not None or places.artifacts is None or places.sqlite is None:
         return  # in a folder of somebody's choice other stores may have theirs
-    lost = _lost_folders(places.artifacts, places.sqlite)
+    try:
+        lost = _lost_folders(places.artifacts, places.sqlite)
+    except TrackingError as error:
+        sentence = f"cannot tell which ones no run refers to: {error}; move that file away if it is no store"
+        yield Finding("artifact folders", WARNING, sentence)
+        return
     if not lost:
         yield Finding("artifact folders", OK, "a run refers to every one")
         return
@@ -166,7 +182,10 @@ def check_folders(places: Places) -> Iterator[Finding]:
 
 
 def _delete_lost(root: Path, path: Path, listed: list[Path]) -> str:
-    lost = [folder for folder in _lost_folders(root, path) if folder in listed]
+    try:
+        lost = [folder for folder in _lost_folders(root, path) if folder in listed]
+    except TrackingError as error:
+        return f"nothing is deleted: {error}"
     for folder in lost:
         shutil.rmtree(folder)
     return f"{count(len(lost), 'folder')} deleted"
@@ -174,17 +193,20 @@ def _delete_lost(root: Path, path: Path, listed: list[Path]) -> str:
 
 def _run_ids(path: Path) -> set[str]:
     """Ids of all runs of a sqlite store, deleted ones too; none if the file is another one."""
-    if not is_sqlite(path):
-        return set()
-    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
-        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-        runs = connection.execute("SELECT run_uuid FROM runs") if ("runs",) in tables else ()
-        return {run_id for (run_id,) in runs}
+    try:
+        if not is_sqlite(path):
+            return set()
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+            tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+            runs = connection.execute("SELECT run_uuid FROM runs") if ("runs",) in tables else ()
+            return {run_id for (run_id,) in runs}
+    except sqlite3.Error as error:
+        raise TrackingError(f"{path} cannot be read ({error})") from error
 
 
 def _lost_folders(root: Path, path: Path) -> list[Path]:
-    names = [experiment.experiment for experiment in load_registry().experiments.values()]
-    folders = [folder for name in names for folder in sorted((root / name).glob("*"))]  # before the runs
+    # Before the runs, as a run comes before its folder.
+    folders = [folder for name in _experiments() for folder in sorted((root / name).glob("*"))]
     runs = set().union(*map(_run_ids, path.parent.glob("*")))  # stores beside this one share the folder
     return [
         folder

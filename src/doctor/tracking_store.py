@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlparse
 
 from src.doctor.finding import OK, PROBLEM, WARNING, Finding, Repair, count
 from src.doctor.places import Places
-from src.tracking import StoredRun, Tracking, TrackingError, is_dead
+from src.tracking import StoredRun, Tracking, TrackingError, is_dead, path_of
 
 _WAIT_S = 2.0
 
@@ -23,7 +22,7 @@ def check_store(places: Places) -> Iterator[Finding]:
         yield Finding("tracking store", WARNING, f"there is no {path} yet: the first run makes it")
         return
     try:
-        n_runs = len(places.store.runs)
+        n_runs, odd = len(places.store.runs), tuple(places.store.unreadable)
         trouble = "" if path is None else _damage(path) or _not_writable(path)
     except TrackingError as error:
         other = "" if path is None else "; or restore it from a copy"
@@ -31,6 +30,9 @@ def check_store(places: Places) -> Iterator[Finding]:
         return
     if trouble:
         yield Finding("tracking store", PROBLEM, trouble)
+    elif odd:
+        sentence = f"{places.uri}: {count(n_runs, 'run')}, and rows that are none: they are left alone"
+        yield Finding("tracking store", WARNING, sentence, odd)
     else:
         yield Finding("tracking store", OK, f"{places.uri}: {count(n_runs, 'run')}")
 
@@ -151,12 +153,20 @@ def _moved(places: Places, found: _Addresses, locations: list[str]) -> Finding:
 def _sorted_by_place(runs: list[StoredRun], root: Path) -> _Addresses:
     found = _Addresses([], [], [])
     for run in runs:
-        stored, own = Path(unquote(urlparse(run.artifact_uri).path)), _own(run, root)
-        if run.status != "FINISHED" or (own.is_dir() and stored.is_dir() and own.samefile(stored)):
+        stored, own = path_of(run.artifact_uri), _own(run, root)
+        is_stored = _is_folder(stored)
+        if run.status != "FINISHED" or (own.is_dir() and is_stored and own.samefile(stored)):
             continue
-        where = found.stale if own.is_dir() else found.elsewhere if stored.is_dir() else found.gone
+        where = found.stale if own.is_dir() else found.elsewhere if is_stored else found.gone
         where.append(run)
     return found
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that no file can have
+        return False
 
 
 def _own(run: StoredRun, root: Path) -> Path:
@@ -170,7 +180,7 @@ def _stale_locations(path: Path, root: Path) -> list[str]:
     own = {e.experiment for e in load_registry().experiments.values()}
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
         rows = connection.execute("SELECT name, artifact_location FROM experiments").fetchall()
-    places = {name: Path(unquote(urlparse(place).path)) for name, place in rows if name in own}
+    places = {name: path_of(place or "") for name, place in rows if name in own}
     return [name for name, place in places.items() if place != root.absolute() / name]
 
 
