@@ -57,6 +57,7 @@ class Study:
 
     def __init__(self, folder: Path, store: Path) -> None:
         self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
         # A short path: names of sockets, which lie there, have at most a hundred letters.
         self.temporary = Path(tempfile.mkdtemp(prefix="plr-t-"))
         weakref.finalize(self, shutil.rmtree, self.temporary, ignore_errors=True)
