@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -29,6 +30,7 @@ from src.tracking import (
 
 _STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
 _MAX_TEXT = 2**20
+_MAX_META = 2**16
 _MAX_DEFAULT = 100  # a row may do without it, and have it all the same
 _TABLES = ("params", "tags", "latest_metrics", "experiments", "runs")
 _STORED_THINGS = re.compile(r"CREATE (TABLE|INDEX|UNIQUE INDEX|TRIGGER)\s", re.IGNORECASE)
@@ -324,14 +326,33 @@ def _run(folder: Path, experiment: str) -> list[StoredRun]:
     return [run]
 
 
+class _PlainYaml(yaml.SafeLoader):
+    """YAML without aliases, by which a few lines become millions of values."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Return the next node; an alias is an error."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("an alias")
+        return super().compose_node(parent, index)
+
+
 def _meta(folder: Path) -> dict[str, Any]:
+    """What MLflow notes of a run or an experiment: numbers and texts."""
+    text = _text(folder / "meta.yaml", _MAX_META)
     try:
-        meta = yaml.safe_load(_text(folder / "meta.yaml"))
-    except yaml.YAMLError as error:
+        meta = yaml.load(text, _PlainYaml)
+    except Exception as error:  # whatever numbers and dates there are none of make the parser trip over
         raise RejectedRun("its meta.yaml is damaged") from error
-    if not isinstance(meta, dict):
+    if not isinstance(meta, dict) or not all(map(_is_noted, meta.values())):
         raise RejectedRun("its meta.yaml is damaged")
     return meta
+
+
+def _is_noted(value: Any) -> bool:
+    """Whether MLflow may have noted this value; of lists only the empty one of a run's tags."""
+    if isinstance(value, int):
+        return abs(value) < 2**63
+    return not value or isinstance(value, (str, float, date))
 
 
 def _milliseconds(value: object) -> int | None:
@@ -361,12 +382,12 @@ def _last_values(folder: Path) -> Iterator[tuple[str, float]]:
             raise RejectedRun(f"its metric {name} is damaged") from error
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, limit: int = _MAX_TEXT) -> str:
     """Content of a small text file."""
     if path.is_symlink() or not path.is_file():
         raise RejectedRun(f"its {path.name} is missing")
-    if path.stat().st_size > _MAX_TEXT:
-        raise RejectedRun(f"its {path.name} has more than {_MAX_TEXT} bytes")
+    if path.stat().st_size > limit:
+        raise RejectedRun(f"its {path.name} has more than {limit} bytes")
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:

@@ -66,7 +66,20 @@ def test_deleted_runs_and_hidden_folders_are_not_read(store):
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(None, "missing"), ("status: [", "damaged"), ("just text", "damaged"), ("x" * 2**21, "more than")],
+    [
+        (None, "missing"),
+        ("status: [", "damaged"),
+        ("just text", "damaged"),
+        ("x" * 2**17, "more than"),
+        ("a: &a [x]\nrun_name: *a", "damaged"),
+        ("run_name: [x]", "damaged"),
+        ("run_name: {x: y}", "damaged"),
+        ("run_name: 2020-99-99", "damaged"),
+        ("run_name: " + "9" * 5000, "damaged"),
+        ("run_name: 0x" + "f" * 5000, "damaged"),
+        ("run_name: " + "[" * 3000, "damaged"),
+        ("run_name: !!timestamp x", "damaged"),
+    ],
 )
 def test_a_run_with_a_damaged_description_is_listed(store, content, reason):
     folder = store.run()
