@@ -156,22 +156,30 @@ class _Collector:
 
     def take(self, candidates: list[Candidate], result: Evaluated | RejectedRun) -> None:
         """Write what became of the first candidate, or try those after it."""
-        try:
-            if isinstance(result, RejectedRun):
-                raise result
-            self._include(candidates[0], result.facts)
-        except RejectedRun as error:
-            self.collection.reject(candidates[0], str(error))
-            if left := self.settle(candidates[1:]):
-                self.writer.delete_runs(self.previous.runs.keys() & {left[0][0].run.run_id})
-                self.take(left[0], attempt(self.evaluate, left[1]))
-            return
-        for name, rows in result.tables.items():
+        while (evaluated := self._accepted(candidates[0], result)) is None:
+            left = self.settle(candidates[1:])
+            if left is None:
+                return
+            candidates, path = left
+            self.writer.delete_runs(self.previous.runs.keys() & {candidates[0].run.run_id})
+            result = attempt(self.evaluate, path)
+        for name, rows in evaluated.tables.items():
             self._waiting[name].append((candidates[0].run.run_id, rows))
         self._n_waiting += 1
         if self._n_waiting == _RUNS_PER_INSERT:
             self._flush()
         self._supersede(candidates)
+
+    def _accepted(self, candidate: Candidate, result: Evaluated | RejectedRun) -> Evaluated | None:
+        """The result of a candidate that is now included; None if it is rejected."""
+        try:
+            if isinstance(result, RejectedRun):
+                raise result
+            self._include(candidate, result.facts)
+        except RejectedRun as error:
+            self.collection.reject(candidate, str(error))
+            return None
+        return result
 
     def finish(self) -> None:
         """Write what waits, and delete the rows of what is not in the collection."""

@@ -3,7 +3,8 @@
 A pickle is a program. Three things keep it harmless here. Its instructions are walked through first: only
 those that build plain values may pass, and every length is checked against the file. The few names of numpy
 it may ask for lead to the recorders below, not to numpy. Arrays are made from the recorded dtype, shape and
-bytes only after the three agree.
+bytes only after the three agree. Every dict is one that looks at the type of a key before it hashes it: other
+keys than strings can be made to collide, so that a short file takes minutes.
 """
 
 from __future__ import annotations
@@ -31,9 +32,11 @@ _DTYPE = re.compile(r"[|<>=]?(b1|[iu][1248]|f[248]|U\d{1,4})\Z")
 _REFUSED = {"ADDITEMS", "BINPERSID", "DUP", "EMPTY_SET", "EXT1", "EXT2", "EXT4", "FROZENSET", "INST"}
 _REFUSED |= {"NEWOBJ", "NEWOBJ_EX", "NEXT_BUFFER", "OBJ", "PERSID", "READONLY_BUFFER"}
 _ALLOWED = {ord(op.code): op for op in pickletools.opcodes if op.name not in _REFUSED}
-_STOP, _PUT, _LONG_BINPUT, _BINBYTES = b".prB"
+_STOP, _PUT, _LONG_BINPUT, _BINBYTES, _EMPTY_DICT, _DICT = b".prB}d"
+_NEXT_BUFFER, _MARK = b"\x97("
+_NONE_BINPERSID = b"NQ"
 _NEXT_MEMO = (b"\x94", b"q")  # MEMOIZE, and BINPUT up to 255
-_CONTAINERS = (b"]", b"}")
+_LISTS = (b"]",)
 _FEW = 64
 _MEMO_WRITES = frozenset(
     ord(op.code) for op in pickletools.opcodes if "PUT" in op.name or op.name == "MEMOIZE"
@@ -82,8 +85,7 @@ def load_plain(path: Path) -> Any:
 def loads_plain(content: bytes, name: str = "pickle") -> Any:
     """Read a pickle from memory, as `load_plain`."""
     try:
-        _check_instructions(content)
-        loaded = _Unpickler(io.BytesIO(content)).load()
+        loaded = _Unpickler(_checked(content)).load()
         return _Converter(min(max(len(content), FEW_VALUES), MAX_VALUES)).convert(loaded, 0)
     except RejectedRun as error:
         raise RejectedRun(f"{name}: {error}") from error
@@ -91,34 +93,48 @@ def loads_plain(content: bytes, name: str = "pickle") -> Any:
         raise RejectedRun(f"{name} is damaged: {type(error).__name__} {_one_line(error)}") from error
 
 
-def _check_instructions(content: bytes) -> None:
-    """Walk through the instructions; nothing is built, so nothing here can run.
+def _checked(content: bytes) -> bytearray:
+    """Walk through the instructions, and have them ask for a `_Dict` where they make a dict.
 
-    What loading them will take is bounded: lengths by the file, lists and dicts by their number.
+    Nothing is built, so nothing here can run. What loading them will take is bounded: lengths by the file,
+    lists and dicts by their number.
     """
     few = _FEW if len(content) <= MAX_CONTAINERS else 0  # a byte is one list at most, so no more can be found
     position, memo_writes, containers, end = 0, 0, 0, len(content)
+    program = bytearray(content)
     while position < end:
         if plain := _PLAIN_RUN.match(content, position):
             start, position = position, plain.end()
             memo_writes += _at_most(_NEXT_MEMO, content, start, position, few)
-            containers += _at_most(_CONTAINERS, content, start, position, few)
+            containers += _at_most(_LISTS, content, start, position, few)
             if containers > MAX_CONTAINERS:
                 raise RejectedRun(f"more than {MAX_CONTAINERS} lists and dicts")
-            if position == end:
-                break
+            continue
         code = content[position]
         if code == _BINBYTES:
             position += 5 + int.from_bytes(content[position + 1 : position + 5], "little")
             continue
         if code == _STOP:
-            return
+            return program
         if code in _MEMO_WRITES:
             memo_writes += 1
             _check_memo_index(content, position, memo_writes)
+        elif code in (_EMPTY_DICT, _DICT):
+            containers += 1
+            _ask_for_dict(program, position)
         skip = _SKIP[code]
         position = position + 1 + skip if skip >= 0 else _after_argument(content, position)
     raise RejectedRun(f"truncated after {end} bytes")
+
+
+def _ask_for_dict(program: bytearray, position: int) -> None:
+    """Replace the instruction for a dict by one for a `_Dict`, of the same length."""
+    if program[position] == _EMPTY_DICT:
+        program[position] = _NEXT_BUFFER
+    elif program[position - 1] == _MARK:  # how the oldest protocol writes an empty dict
+        program[position - 1 : position + 1] = _NONE_BINPERSID
+    else:
+        raise RejectedRun("damaged: a dict that was not empty at first")
 
 
 def _at_most(codes: tuple[bytes, ...], content: bytes, start: int, stop: int, few: int) -> int:
@@ -172,7 +188,7 @@ def _plain_run() -> re.Pattern[bytes]:
     codes = [
         (code, skip)
         for code, skip in enumerate(_SKIP)
-        if skip >= 0 and code not in (_STOP, _PUT, _LONG_BINPUT)
+        if skip >= 0 and code not in (_STOP, _PUT, _LONG_BINPUT, _EMPTY_DICT, _DICT)
     ]
     by_length = {skip: bytes(c for c, s in codes if s == skip) for _, skip in codes}
     bare = b"[%s]++" % re.escape(by_length.pop(0))
@@ -258,6 +274,15 @@ class _NoBytes(_Recorder):
         return b""
 
 
+class _Dict(_Recorder, dict[str, Any]):
+    """A dict that hashes strings only."""
+
+    def __setitem__(self, key: object, value: Any) -> None:
+        if type(key) is not str:
+            raise RejectedRun("a dict whose keys are no strings")
+        super().__setitem__(key, value)
+
+
 _NAMES: dict[tuple[str, str], type] = {("numpy", "ndarray"): _Ndarray, ("numpy", "dtype"): _Dtype}
 for _core in ("numpy.core", "numpy._core"):  # numpy 1 and numpy 2
     _NAMES[f"{_core}.multiarray", "_reconstruct"] = _Array
@@ -268,6 +293,13 @@ _NAMES["__builtin__", "bytes"] = _NoBytes
 
 
 class _Unpickler(pickle.Unpickler):
+    def __init__(self, program: bytearray) -> None:
+        super().__init__(io.BytesIO(program), buffers=iter(_Dict, None))
+
+    def persistent_load(self, pid: object) -> _Dict:
+        """Return the dict that the oldest protocol asks for."""
+        return _Dict()
+
     def find_class(self, module: str, name: str) -> type:
         """Return the recorder for a name of numpy's, and refuse every other name."""
         if (module, name) not in _NAMES:
@@ -326,7 +358,7 @@ class _Converter:
             return value
         if depth > MAX_DEPTH:
             raise RejectedRun(f"nested more than {MAX_DEPTH} deep")
-        if kind is dict:
+        if kind is _Dict:
             return self._dict(value, depth)
         if kind is list or kind is tuple:
             return self._list(value, depth)
@@ -336,10 +368,8 @@ class _Converter:
         self._count(_weight(array))
         return array
 
-    def _dict(self, value: dict[Any, Any], depth: int) -> dict[str, Any]:
+    def _dict(self, value: _Dict, depth: int) -> dict[str, Any]:
         self._count(len(value))
-        if not all(type(key) is str for key in value):
-            raise RejectedRun("a dict whose keys are no strings")
         return {key: self.convert(item, depth + 1) for key, item in value.items()}
 
     def _list(self, value: list[Any] | tuple[Any, ...], depth: int) -> list[Any]:

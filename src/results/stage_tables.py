@@ -26,6 +26,8 @@ IMPUTATION_FACTORS = ("outlier_method", "imputation_method")
 FEATURE_FACTORS = ("featurization", "outlier_method", "imputation_method")
 
 _MAX_ARRAY_BYTES = 2**27  # as floats up to eight times as much
+_MAX_ARRAYS = 1000  # each takes a tenth of a millisecond to open
+_MAX_NAMES = 2**20
 _MAX_JSON_BYTES = 16 * 2**20
 _DETECTION = (
     "artefact_type",
@@ -281,6 +283,8 @@ def _light(arrays: dict[str, np.ndarray], codes: list[str], chosen: np.ndarray) 
 
 def _names(array: np.ndarray, what: str) -> list[str]:
     """Texts that are unique and can be shown."""
+    if array.size > _MAX_NAMES:
+        raise RejectedRun(f"{what} has {array.size} names; at most {_MAX_NAMES} are read")
     try:
         names = array.tolist()
     except SystemError as error:  # numpy's answer to letters there are none of
@@ -311,7 +315,10 @@ def _arrays(folder: Path, name: str, required: Sequence[str]) -> dict[str, np.nd
     path = read_artifact(folder, name)
     try:
         with zipfile.ZipFile(path) as archive:
-            size = sum(member.file_size for member in archive.infolist())
+            members = archive.infolist()
+        if len(members) > _MAX_ARRAYS:
+            raise RejectedRun(f"{name} has {len(members)} arrays; at most {_MAX_ARRAYS} are read")
+        size = sum(member.file_size for member in members)
         if size > _MAX_ARRAY_BYTES:
             raise RejectedRun(f"{name} unpacks to {size} bytes; at most {_MAX_ARRAY_BYTES} are read")
         with np.load(path, allow_pickle=False) as file:
@@ -322,6 +329,8 @@ def _arrays(folder: Path, name: str, required: Sequence[str]) -> dict[str, np.nd
         raise RejectedRun(f"{name} is damaged: {type(error).__name__}") from error
     if strange := [key for key, array in arrays.items() if not isinstance(array, np.ndarray)]:
         raise RejectedRun(f"{name} is damaged: {strange[0]} is no array")
+    if hollow := [key for key, array in arrays.items() if array.size > array.nbytes]:
+        raise RejectedRun(f"{name} is damaged: {hollow[0]} has {arrays[hollow[0]].size} values of no bytes")
     if absent := [key for key in required if key not in arrays]:
         raise RejectedRun(f"{name} lacks {absent[0]}")
     return arrays

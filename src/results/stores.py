@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -28,6 +30,12 @@ from src.tracking import (
 
 _STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
 _MAX_TEXT = 2**20
+_MAX_META = 2**16
+_MAX_DEFAULT = 100  # a row may do without it, and have it all the same
+_TABLES = ("params", "tags", "latest_metrics", "experiments", "runs")
+_STORED_THINGS = re.compile(r"CREATE (TABLE|INDEX|UNIQUE INDEX|TRIGGER)\s", re.IGNORECASE)
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
+_NAME_TAG = "mlflow.runName"
 
 
 @dataclass(frozen=True)
@@ -123,7 +131,7 @@ def read_artifact(folder: Path, name: str) -> Path:
 
 def _mlflow_store(uri: str, artifact_root: Path | None) -> Store:
     is_file = uri.startswith("sqlite:")
-    runs = _sqlite_runs(Path(uri.removeprefix("sqlite:///"))) if is_file else list_runs(uri)
+    runs, unreadable = _sqlite_runs(Path(uri.removeprefix("sqlite:///"))) if is_file else (list_runs(uri), {})
     opened: list[Tracking] = []
 
     def artifacts(run: StoredRun) -> Path:
@@ -144,11 +152,14 @@ def _mlflow_store(uri: str, artifact_root: Path | None) -> Store:
         except NoArtifacts as error:
             raise RejectedRun(str(error)) from error
 
-    return Store("sqlite" if is_file else "http", runs, {}, artifacts)
+    return Store("sqlite" if is_file else "http", runs, unreadable, artifacts)
 
 
-def _sqlite_runs(path: Path) -> list[StoredRun]:
-    """Every run of a sqlite file, oldest first; by SQL, as importing MLflow takes two seconds."""
+def _sqlite_runs(path: Path) -> tuple[list[StoredRun], dict[str, str]]:
+    """Every run of a sqlite file, oldest first, and those without a usable id, with the reason.
+
+    By SQL, as importing MLflow takes two seconds.
+    """
     if not path.is_file():
         raise TrackingError(
             f"no MLflow store at {path}; expected the file a sweep writes: run one, or pass --tracking-uri"
@@ -157,43 +168,78 @@ def _sqlite_runs(path: Path) -> list[StoredRun]:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             # A column of SQLite may hold anything, whatever its type says.
             connection.text_factory = lambda text: text.decode("utf-8", "replace")
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_TEXT)
             connection.execute("BEGIN")  # all answers from one moment
-            texts = "SELECT run_uuid, key, CAST(value AS TEXT) FROM"
-            params = _by_run(connection, f"{texts} params")
-            tags = _by_run(connection, f"{texts} tags WHERE key NOT LIKE 'mlflow.%'")
+            _check_schema(connection)
+            params = _by_run(connection, f"{_text_of('value')} FROM params")
+            tags = _by_run(
+                connection,
+                f"{_text_of('value')} FROM tags WHERE (key NOT LIKE 'mlflow.%' OR key = '{_NAME_TAG}')",
+            )
             metrics = _by_run(
                 connection,
-                "SELECT run_uuid, key, CASE WHEN is_nan OR typeof(value) = 'text' THEN NULL "
-                "ELSE CAST(value AS REAL) END FROM latest_metrics",
+                "CASE WHEN is_nan OR typeof(value) = 'text' THEN NULL ELSE CAST(value AS REAL) END "
+                "FROM latest_metrics",
+            )
+            experiments = dict(
+                connection.execute(
+                    f"SELECT CAST(experiment_id AS TEXT), {_text_of('name')} FROM experiments "
+                    "WHERE lifecycle_stage = 'active'"
+                )
             )
             rows = connection.execute(
-                "SELECT CAST(r.run_uuid AS TEXT), CAST(coalesce(r.name, n.value, '') AS TEXT), "
-                "CAST(e.name AS TEXT), CAST(r.status AS TEXT), r.start_time, r.end_time, "
-                "CAST(r.artifact_uri AS TEXT) FROM runs AS r "
-                "JOIN experiments AS e ON e.experiment_id = r.experiment_id "
-                "LEFT JOIN tags AS n ON n.run_uuid = r.run_uuid AND n.key = 'mlflow.runName' "
-                "WHERE r.lifecycle_stage = 'active' AND e.lifecycle_stage = 'active' "
-                "ORDER BY r.start_time, r.run_uuid"
+                f"SELECT {_text_of('run_uuid')}, CAST(name AS TEXT), CAST(experiment_id AS TEXT), "
+                f"{_text_of('status')}, start_time, end_time, {_text_of('artifact_uri')} FROM runs "
+                "WHERE lifecycle_stage = 'active' ORDER BY start_time, run_uuid"
             ).fetchall()
     except sqlite3.Error as error:
         raise TrackingError(
             f"the store {path} cannot be read: {error}; expected an MLflow sqlite file"
         ) from error
-    return [
-        StoredRun(
-            *(run_id, _shown(name), experiment, status, _milliseconds(start) or 0, _milliseconds(end)),
+    of_experiments = [row for row in rows if row[2] in experiments]
+    unreadable = {
+        _shown(row[0]): "its id is none of MLflow's; expected 32 hexadecimal digits"
+        for row in of_experiments
+        if not _RUN_ID.fullmatch(row[0])
+    }
+    runs = {
+        run_id: StoredRun(
+            *(run_id, _shown(_run_name(name, tags.get(run_id, {}))), experiments[experiment], status),
+            *(_milliseconds(start) or 0, _milliseconds(end)),
             params=params.get(run_id, {}),
-            tags=tags.get(run_id, {}),
+            tags={k: v for k, v in tags.get(run_id, {}).items() if k != _NAME_TAG},
             metrics={k: float("nan") if v is None else v for k, v in metrics.get(run_id, {}).items()},
-            artifact_uri=uri or "",
+            artifact_uri=uri,
         )
-        for run_id, name, experiment, status, start, end, uri in rows
-    ]
+        for run_id, name, experiment, status, start, end, uri in of_experiments
+        if _RUN_ID.fullmatch(run_id)
+    }
+    return list(runs.values()), unreadable
 
 
-def _by_run(connection: sqlite3.Connection, sql: str) -> dict[str, dict[str, Any]]:
+def _run_name(name: str | None, tags: dict[str, str]) -> str:
+    return tags.get(_NAME_TAG, "") if name is None else name
+
+
+def _check_schema(connection: sqlite3.Connection) -> None:
+    """Views, virtual tables, generated columns and long defaults give more than the file holds, or no end."""
+    for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"):
+        if not isinstance(sql, str) or not _STORED_THINGS.match(sql):
+            raise sqlite3.DatabaseError(f"it holds {_shown(str(sql))[:40]!r}, and MLflow makes tables only")
+    for name in _TABLES:
+        for *_, default, _, hidden in connection.execute(f"PRAGMA main.table_xinfo({name})"):
+            if hidden or len(str(default)) > _MAX_DEFAULT:
+                raise sqlite3.DatabaseError(f"its table {name} has values that are not stored")
+
+
+def _text_of(column: str) -> str:
+    return f"coalesce(CAST({column} AS TEXT), '')"
+
+
+def _by_run(connection: sqlite3.Connection, value_from: str) -> dict[str, dict[str, Any]]:
     """Run id -> key -> value."""
     found: dict[str, dict[str, Any]] = {}
+    sql = f"SELECT {_text_of('run_uuid')}, {_text_of('key')}, {value_from}"
     for run_id, key, value in connection.execute(sql):
         found.setdefault(run_id, {})[key] = value
     return found
@@ -267,7 +313,7 @@ def _run(folder: Path, experiment: str) -> list[StoredRun]:
     status = meta.get("status")
     run = StoredRun(
         run_id=folder.name,
-        run_name=_shown(str(meta.get("run_name") or tags.get("mlflow.runName", ""))),
+        run_name=_shown(str(meta.get("run_name") or tags.get(_NAME_TAG, ""))),
         experiment=experiment,
         status=_STATUS.get(status, "FINISHED") if isinstance(status, int) else str(status or "FINISHED"),
         start_time=_milliseconds(meta.get("start_time")) or 0,
@@ -280,14 +326,33 @@ def _run(folder: Path, experiment: str) -> list[StoredRun]:
     return [run]
 
 
+class _PlainYaml(yaml.SafeLoader):
+    """YAML without aliases, by which a few lines become millions of values."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Return the next node; an alias is an error."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("an alias")
+        return super().compose_node(parent, index)
+
+
 def _meta(folder: Path) -> dict[str, Any]:
+    """What MLflow notes of a run or an experiment: numbers and texts."""
+    text = _text(folder / "meta.yaml", _MAX_META)
     try:
-        meta = yaml.safe_load(_text(folder / "meta.yaml"))
-    except yaml.YAMLError as error:
+        meta = yaml.load(text, _PlainYaml)
+    except Exception as error:  # whatever numbers and dates there are none of make the parser trip over
         raise RejectedRun("its meta.yaml is damaged") from error
-    if not isinstance(meta, dict):
+    if not isinstance(meta, dict) or not all(map(_is_noted, meta.values())):
         raise RejectedRun("its meta.yaml is damaged")
     return meta
+
+
+def _is_noted(value: Any) -> bool:
+    """Whether MLflow may have noted this value; of lists only the empty one of a run's tags."""
+    if isinstance(value, int):
+        return abs(value) < 2**63
+    return not value or isinstance(value, (str, float, date))
 
 
 def _milliseconds(value: object) -> int | None:
@@ -317,12 +382,12 @@ def _last_values(folder: Path) -> Iterator[tuple[str, float]]:
             raise RejectedRun(f"its metric {name} is damaged") from error
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, limit: int = _MAX_TEXT) -> str:
     """Content of a small text file."""
     if path.is_symlink() or not path.is_file():
         raise RejectedRun(f"its {path.name} is missing")
-    if path.stat().st_size > _MAX_TEXT:
-        raise RejectedRun(f"its {path.name} has more than {_MAX_TEXT} bytes")
+    if path.stat().st_size > limit:
+        raise RejectedRun(f"its {path.name} has more than {limit} bytes")
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:

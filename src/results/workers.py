@@ -128,13 +128,19 @@ def _converse(process: subprocess.Popen[bytes], work: Callable[[Path], T], tasks
                 return
             answer = pickle.load(cast(IO[bytes], process.stdout))  # noqa: S301 - from our own process
             asked.popleft().set_result(answer)
-    except (EOFError, OSError, pickle.UnpicklingError) as error:
-        died = WorkerDiedError(
-            "a process that evaluates runs died, perhaps for want of memory; what it said stands above"
-        )
-        died.__cause__ = error
+    except Exception as error:  # the caller waits for an answer to what was asked, whatever went wrong
+        told = _died(error) if isinstance(error, (EOFError, OSError, pickle.UnpicklingError)) else error
         for future in asked:
-            future.set_exception(died)
+            future.set_exception(told)
+        raise
+
+
+def _died(error: Exception) -> WorkerDiedError:
+    died = WorkerDiedError(
+        "a process that evaluates runs died, perhaps for want of memory; what it said stands above"
+    )
+    died.__cause__ = error
+    return died
 
 
 def _next(tasks: SimpleQueue[_Task], wait: bool) -> _Task:

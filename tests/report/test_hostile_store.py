@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -86,4 +87,24 @@ def test_arrays_of_no_text_and_bombs_are_refused(tmp_path, names, reason):
         tmp_path / "features.npz", values=np.zeros((1, 1)), columns=names, recordings=["G001"]
     )
     with pytest.raises(RejectedRun, match=reason):
+        features(tmp_path)
+
+
+def test_arrays_that_only_claim_their_values_are_refused(tmp_path):
+    described = {"descr": "<U0", "fortran_order": False, "shape": (2**30,)}
+    with zipfile.ZipFile(tmp_path / "features.npz", "w") as archive:
+        for name in ("values", "columns", "recordings"):
+            with archive.open(f"{name}.npy", "w") as file:
+                np.lib.format.write_array_header_1_0(file, described)
+    with pytest.raises(RejectedRun, match="values has 1073741824 values of no bytes"):
+        features(tmp_path)
+
+
+@pytest.mark.parametrize(("limit", "reason"), [("_MAX_ARRAYS", "3 arrays"), ("_MAX_NAMES", "3 names")])
+def test_the_number_of_arrays_and_names_is_bounded(tmp_path, monkeypatch, limit, reason):
+    names = ["a", "b", "c"]
+    np.savez(tmp_path / "features.npz", values=np.zeros((3, 3)), columns=names, recordings=names)
+    assert features(tmp_path).names == names
+    monkeypatch.setattr(f"src.results.stage_tables.{limit}", 2)
+    with pytest.raises(RejectedRun, match=f"has {reason}; at most 2 are read"):
         features(tmp_path)

@@ -1,3 +1,4 @@
+import inspect
 import io
 import json
 import math
@@ -32,6 +33,7 @@ from fake_store import (
 
 from src.evaluation.auc import auroc
 from src.registry import load_registry
+from src.results import run_collection
 from src.results.bootstrap_pickle import FILE_NAME, dump
 from src.results.checks import table_keys
 from src.results.database import open_results
@@ -310,6 +312,25 @@ def test_an_older_run_stands_in_for_a_broken_newer_one(store, build):
     assert "truncated" in excluded[0]["detail"]
     assert coverage[0]["status"] == "finished"
     assert summary.n_rejected == 1
+
+
+def test_any_number_of_broken_runs_may_come_before_one_that_counts(store, build, monkeypatch):
+    good = store.combination(CAT, 1)
+    for _ in range(60):
+        folder = store.run(params=dict(zip(FACTORS, CAT, strict=True)), tags=own_tags("combination"))
+        (folder / "artifacts" / FILE_NAME).write_bytes(b"x")
+    depths = []
+    attempt = run_collection.attempt
+
+    def counted(*arguments):
+        depths.append(len(inspect.stack(0)))
+        return attempt(*arguments)
+
+    monkeypatch.setattr(run_collection, "attempt", counted)
+    summary, runs = build("FROM runs")
+    assert [row["run_id"] for row in runs] == [good.name]
+    assert summary.n_rejected == len(depths) == 60
+    assert len(set(depths)) == 1
 
 
 def test_other_cohorts_and_resamples_stay_out_and_can_be_chosen(store, build):

@@ -66,7 +66,20 @@ def test_deleted_runs_and_hidden_folders_are_not_read(store):
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(None, "missing"), ("status: [", "damaged"), ("just text", "damaged"), ("x" * 2**21, "more than")],
+    [
+        (None, "missing"),
+        ("status: [", "damaged"),
+        ("just text", "damaged"),
+        ("x" * 2**17, "more than"),
+        ("a: &a [x]\nrun_name: *a", "damaged"),
+        ("run_name: [x]", "damaged"),
+        ("run_name: {x: y}", "damaged"),
+        ("run_name: 2020-99-99", "damaged"),
+        ("run_name: " + "9" * 5000, "damaged"),
+        ("run_name: 0x" + "f" * 5000, "damaged"),
+        ("run_name: " + "[" * 3000, "damaged"),
+        ("run_name: !!timestamp x", "damaged"),
+    ],
 )
 def test_a_run_with_a_damaged_description_is_listed(store, content, reason):
     folder = store.run()
@@ -232,3 +245,61 @@ def test_an_mlflow_store_is_read_by_address_and_by_path_also_when_moved(empty_st
         moved.artifacts(moved.runs[0])
     found = open_store(tmp_path / "new" / "mlflow.db", tmp_path / "elsewhere")
     assert (found.artifacts(found.runs[0]) / "note.txt").read_text() == "here"
+
+
+HOSTILE = {
+    "endless view": (
+        "DROP TABLE params; CREATE VIEW params AS WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 "
+        "FROM c) SELECT x AS run_uuid, x AS key, x AS value FROM c",
+        "it holds 'CREATE VIEW params",
+    ),
+    "generated column": (
+        "DROP TABLE params; CREATE TABLE params (run_uuid, key, value AS (hex(zeroblob(500000))))",
+        "its table params has values that are not stored",
+    ),
+    "long default": (
+        f"ALTER TABLE tags ADD COLUMN more DEFAULT '{'x' * 1000}'",
+        "its table tags has values that are not stored",
+    ),
+    "long text": (
+        "INSERT INTO params (run_uuid, key, value) VALUES ('a', 'b', hex(zeroblob(2000000)))",
+        "string or blob too big",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_sqlite_file_gives_no_more_than_it_holds(empty_store, tmp_path, name):
+    sql, reason = HOSTILE[name]
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.executescript(sql)
+    with pytest.raises(TrackingError, match=f"cannot be read: {reason}"):
+        open_store(tmp_path / "mlflow.db")
+
+
+def test_a_run_without_a_usable_id_is_listed_and_a_repeated_name_multiplies_nothing(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
+        connection.executescript(
+            """
+            CREATE TABLE experiments (experiment_id, name, lifecycle_stage);
+            CREATE TABLE runs (run_uuid, name, status, start_time, end_time, artifact_uri, lifecycle_stage,
+                experiment_id);
+            CREATE TABLE params (run_uuid, key, value);
+            CREATE TABLE tags (run_uuid, key, value);
+            CREATE TABLE latest_metrics (run_uuid, key, value, is_nan);
+            """
+        )
+        connection.executemany("INSERT INTO experiments VALUES (1, ?, 'active')", [["e"], ["e"]])
+        ids = ["a" * 32, "a" * 32, None, "../x", b"\xff"]
+        run = "INSERT INTO runs VALUES (?, NULL, NULL, NULL, NULL, NULL, 'active', 1)"
+        connection.executemany(run, [[run_id] for run_id in ids])
+        tags = [("mlflow.runName", "n"), ("mlflow.runName", "n"), ("kind", None), (None, "x")]
+        connection.executemany(f"INSERT INTO tags VALUES ('{'a' * 32}', ?, ?)", tags)
+        connection.commit()
+    opened = open_store(tmp_path / "mlflow.db")
+    (run,) = opened.runs
+    assert (run.run_name, run.experiment, run.status, run.artifact_uri) == ("n", "e", "", "")
+    assert run.tags == {"kind": ""}
+    assert list(opened.unreadable) == ["", "../x", "\ufffd"]

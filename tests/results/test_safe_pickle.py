@@ -132,6 +132,30 @@ def test_bombs_are_refused_without_cost(name):
         loads_plain(BOMBS[name])
 
 
+NUMBER = b"\x8a\x08" + (2**61 - 1).to_bytes(8, "little")
+KEYS = {
+    "a large number": NUMBER,
+    "a tuple": b"J\xff\xff\xff\xff\x85",
+    "none": b"N",
+    "bytes": b"C\x01a",
+    "an array's type": b"cnumpy\ndtype\n",
+}
+
+
+@pytest.mark.parametrize("name", KEYS)
+@pytest.mark.parametrize("form", [b"}%sNs.", b"}(%sNu.", b"(d%sNs.", b"(%sNd.", b"}\x94h\x00%sNs0h\x00."])
+def test_no_key_is_hashed_unless_it_is_text(name, form):
+    # Numbers and tuples can be chosen so that all hashes agree: 20,000 of them take seconds, more take hours.
+    with pytest.raises(RejectedRun, match=r"keys are no strings|not empty at first"):
+        loads_plain(b"\x80\x04" + form % KEYS[name])
+
+
+def test_a_dict_takes_no_state():
+    for state in (b"}", b"N}\x86", b"}(S'__class__'\nNu"):
+        with pytest.raises(RejectedRun, match="state"):
+            loads_plain(b"\x80\x04}" + state + b"b.")
+
+
 CONTENT = pickle.dumps({"y": np.arange(5), "p": [np.zeros(2), [0.5, 0.25]], "n": "text"}, protocol=4)
 
 

@@ -1,4 +1,5 @@
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -51,6 +52,11 @@ def test_a_killed_process_is_one_error(files):
             os.kill(process.pid, signal.SIGKILL)
         with pytest.raises(WorkerDiedError, match="died"):
             list(answers)
+
+
+def test_an_error_on_the_way_to_a_process_is_not_waited_for(files):
+    with Workers(2) as workers, pytest.raises((AttributeError, pickle.PicklingError), match="lambda"):
+        list(workers.map(lambda path: path, files))  # cannot be sent
 
 
 def test_nothing_is_waited_for_once_the_caller_has_left(files):
