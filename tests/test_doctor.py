@@ -467,7 +467,7 @@ def test_odd_rows_are_skipped_or_named(places):
     found = {f.check: f for check in OF_FILES for f in check(places)}
     store = found["tracking store"]
     assert (store.status, "rows that are none" in store.sentence) == ("warning", True)
-    assert [line.rpartition("/")[2] for line in store.details] == ["None"]
+    assert [line.rpartition("/")[2] for line in store.details] == [""]
     assert "4 runs without readable versions" in found["versions of runs"].sentence
     assert found["unfinished runs"].status == found["orphan stages"].status == "ok"
     assert len(found["artifacts"].details) == 2  # with addresses that lead nowhere
