@@ -1,6 +1,7 @@
 """Hold two stores against each other that the same sweeps went into: the same results, no work done twice.
 
-Results are the same to the last bit, or this says what differs and exits with 1.
+Results are the same to the last bit, or this says what differs and exits with 1. Of one store alone: whether
+work was done twice or left unfinished.
 """
 
 from __future__ import annotations
@@ -29,23 +30,24 @@ ESTIMATES = """
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; 0 when nothing differs."""
     options = _options(arguments)
+    addresses = [options.store, options.other] if options.other else [options.store]
     from src.results.stores import open_store
     from src.tracking import TrackingError
 
     try:
-        stores = [open_store(uri) for uri in options.stores]
+        stores = [open_store(uri) for uri in addresses]
     except TrackingError as error:
         print(error, file=sys.stderr)
         return 1
-    wrong = [f"{uri}: {line}" for uri, s in zip(options.stores, stores, strict=True) for line in _unsound(s)]
-    wrong += _differences(*stores)
+    wrong = [f"{uri}: {line}" for uri, s in zip(addresses, stores, strict=True) for line in _unsound(s)]
+    if options.other:
+        wrong += _differences(*stores)
     if options.writers > (n := _writers_at_once(stores[0])):
-        wrong.append(
-            f"{options.stores[0]}: {n} processes at most were at work at once, not {options.writers}"
-        )
+        wrong.append(f"{options.store}: {n} processes at most were at work at once, not {options.writers}")
     if options.databases:
         wrong += _different_estimates(*options.databases)
-    print("\n".join(wrong) or f"the same: {len(_finished(stores[0]))} finished runs, {n} at a time at most")
+    verdict = "the same" if options.other else "in order"
+    print("\n".join(wrong) or f"{verdict}: {len(_finished(stores[0]))} finished runs, {n} at a time at most")
     return int(bool(wrong))
 
 
@@ -105,7 +107,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("stores", nargs=2, metavar="STORE", help="address of an MLflow store, or sqlite file")
+    parser.add_argument("store", metavar="STORE", help="address of an MLflow store, or sqlite file")
+    parser.add_argument("other", nargs="?", metavar="OTHER", help="another one, to compare it with")
     parser.add_argument(
         "--writers", type=int, default=1, help="how many processes must have worked at once on the first"
     )

@@ -167,40 +167,26 @@ sweep workers reference hydra/launcher=joblib hydra.launcher.n_jobs="$cores" &
 driver=$!
 expect reference 0 "8, finished 8, reused 0, failed 0"
 
-compare() {
-    "$python" - "$place/cluster/mlflow.db" "$place/workers/mlflow.db" <<'P'
-import sqlite3
+through_tasks() {
+    "$python" - "$place/cluster/mlflow.db" <<'P'
 import sys
 
-import numpy as np
+from src.tracking import list_runs
 
-from src.results.bootstrap_pickle import load
-from src.tracking import artifact_folder, list_runs
-
-KINDS = ("combination", "baseline")
-ARRAYS = ("y_prob_all", "y_prob_apparent", "feature_importance", "inbag_counts")
-
-stores = [[r for r in list_runs(f"sqlite:///{path}") if r.tags["kind"] != "sweep"] for path in sys.argv[1:]]
-assert all(run.status == "FINISHED" for run in stores[0]), "something did not finish"
-assert all("slurm_job" in run.tags for run in stores[0]), "something ran outside SLURM"
-tasks = {run.tags["slurm_job"] for run in stores[0] if run.tags["kind"] == "combination"}
+runs = [run for run in list_runs(f"sqlite:///{sys.argv[1]}") if run.tags["kind"] != "sweep"]
+assert all("slurm_job" in run.tags for run in runs), "something ran outside SLURM"
+tasks = {run.tags["slurm_job"] for run in runs if run.tags["kind"] == "combination"}
 assert len(tasks) == 4, f"expected 4 tasks of 2 combinations, found {sorted(tasks)}"
-keys = [sorted(run.tags["stage_key"] for run in runs) for runs in stores]
-assert len(keys[0]) == len(set(keys[0])), "something was computed twice"
-assert keys[0] == keys[1], "other results than those of the workers"
-pickles = [
-    {r.tags["stage_key"]: load(artifact_folder(r) / "bootstrap_results.pkl") for r in runs if r.tags["kind"] in KINDS}
-    for runs in stores
-]
-for key, contents in pickles[0].items():
-    for array in ARRAYS:
-        np.testing.assert_array_equal(contents[array], pickles[1][key][array])
-(mode,) = sqlite3.connect(sys.argv[1]).execute("PRAGMA journal_mode").fetchone()
-assert mode == "delete", f"the store is in journal mode {mode}"
-print(f"{len(pickles[0])} runs in {len(tasks)} tasks, none computed twice, predictions identical bit by bit")
 P
 }
-compare || refuse "the results through SLURM are not those of the workers"
+in_order() {  # store...: nothing twice, nothing left unfinished, and of two the same predictions bit by bit
+    "$python" scripts/compare_stores.py "${@/#/sqlite:///$place/}"
+}
+through_tasks || refuse "the sweep did not go through SLURM as it should"
+in_order cluster/mlflow.db workers/mlflow.db || refuse "the results through SLURM are not those of the workers"
+mode=$("$python" -c 'import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute("PRAGMA journal_mode").fetchone())' \
+    "$place/cluster/mlflow.db")
+[ "$mode" = delete ] || refuse "the store is in journal mode $mode"
 
 # --- A task that dies, and the same command again ---
 
@@ -229,20 +215,7 @@ say "the same command again"
 sweep cluster third "${again[@]}" &
 driver=$!
 expect third 0 "8, finished $lost, reused $((8 - lost)), failed 0"
-in_order() {
-    "$python" - "$place/cluster/mlflow.db" <<'P' || refuse "the store is not in order"
-import sys
-from collections import Counter
-
-from src.tracking import list_runs
-
-runs = [run for run in list_runs(f"sqlite:///{sys.argv[1]}") if run.tags["kind"] != "sweep"]
-assert not [run for run in runs if run.status == "RUNNING"], "a run of the dead task is still RUNNING"
-keys = Counter(run.tags["stage_key"] for run in runs if run.status == "FINISHED")
-assert max(keys.values()) == 1, "something was computed twice"
-P
-}
-in_order
+in_order cluster/mlflow.db || refuse "the store is not in order"
 
 # --- The command dies, its tasks do not ---
 
@@ -262,7 +235,7 @@ say "its tasks ended; the same command again"
 sweep cluster fifth "${third[@]}" &
 driver=$!
 expect fifth 0 "8, finished 0, reused 8, failed 0"
-in_order
+in_order cluster/mlflow.db || refuse "the store is not in order"
 
 passed=yes
 say "passed: all planned combinations finished under SLURM; with a cancelled task $lost were lost and run again, with a" \

@@ -56,4 +56,6 @@ def _git(*arguments: str) -> str | None:
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return None
+    if answer.returncode < 0:
+        raise ChildProcessError(f"git was ended by signal {-answer.returncode} when asked for the commit")
     return answer.stdout.strip() if answer.returncode == 0 else None

@@ -58,9 +58,8 @@ def run_job(config: DictConfig) -> None:
         combination = read_combination(config, plan.get("sweep_id", ""))
         _check_resampling(combination)
         baselines = baselines_of(config, combination, plan.get("first", hydra_config.overrides.task))
-        tracking = open_tracking(combination)
         if single:
-            tracking.close_dead_runs()
+            open_tracking(combination).close_dead_runs()
     path, planned = Path(hydra_config.runtime.output_dir) / STATUS, plan.get("jobs", 1)
     work, progress = Work(combination, tuple(baselines), path, planned), progress_of(planned)
     if not (single or config.dry_run):

@@ -302,7 +302,7 @@ def test_folders_that_no_run_refers_to(places):
     (lost / "artifacts").mkdir(parents=True)
     (lost / "artifacts" / "imputed.npz").write_bytes(b"x" * 100)
     before, after = mend(stages.check_folders, places)
-    assert before.sentence.startswith("no run refers to 1 folder of artifacts (100 bytes)")
+    assert before.sentence.startswith("no run refers to 1 artifact folder (100 bytes)")
     assert after.status == "ok" and not lost.exists()
     assert len(list(places.artifacts.glob("PLR_*/*"))) == 5
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,32 @@ class Finding:
     sentence: str
     details: tuple[str, ...] = ()
     repair: Repair | None = None
+
+
+def left_behind(
+    check: str, paths: Sequence[Path], what: str, ok: str, sentence: str, question: str, do: Callable[[], str]
+) -> Finding:
+    """Return what a check says of files or folders that nobody needs, and offers to delete.
+
+    Parameters
+    ----------
+    check : str
+    paths : sequence of Path
+        What was found.
+    what : str
+        One of them, in a word or two.
+    ok : str
+        The sentence where there are none.
+    sentence, question : str
+        Where there are some; {} stands for how many, and their size.
+    do : callable
+        Of the repair.
+    """
+    if not paths:
+        return Finding(check, OK, ok)
+    found = f"{count(len(paths), what)} ({shown(size_of(paths))})"
+    repair = Repair(question.format(found), do)
+    return Finding(check, WARNING, sentence.format(found), tuple(map(str, paths)), repair)
 
 
 def size_of(paths: Iterable[Path]) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from src.doctor.finding import OK, WARNING, Finding, Repair, count, shown, size_of
+from src.doctor.finding import Finding, count, left_behind
 from src.doctor.places import Places
 from src.tracking import HERE, is_alive
 
@@ -26,20 +26,14 @@ def check_checkpoints(places: Places) -> Iterator[Finding]:
     """Whether trainings that were interrupted left checkpoints."""
     root = places.artifacts or HERE
     left = [folder for folder in _checkpoints(root) if not _in_use(root, folder.name)]
-    if not left:
-        yield Finding("checkpoints", OK, "none left by an interrupted training")
-        return
-    size = shown(size_of(left))
-    yield Finding(
+    yield left_behind(
         "checkpoints",
-        WARNING,
-        f"{count(len(left), 'interrupted training')} ({size}): repeat the command, which goes on there, or "
-        "give them up with --clean",
-        tuple(str(folder) for folder in left),
-        Repair(
-            f"Delete the checkpoints of {count(len(left), 'interrupted training')} ({size})?",
-            partial(_give_up, root, left),
-        ),
+        left,
+        "interrupted training",
+        ok="none left by an interrupted training",
+        sentence="{}: repeat the command, which goes on there, or give them up with --clean",
+        question="Delete the checkpoints of {}?",
+        do=partial(_give_up, root, left),
     )
 
 
@@ -71,16 +65,14 @@ def _give_up(root: Path, listed: list[Path]) -> str:
 def check_drafts(places: Places) -> Iterator[Finding]:
     """Whether processes that died left files half written."""
     left = _drafts(places)
-    if not left:
-        yield Finding("half-written files", OK, "none")
-        return
-    size = shown(size_of(left))
-    yield Finding(
+    yield left_behind(
         "half-written files",
-        WARNING,
-        f"{len(left)} left by processes that died ({size}): nothing reads them; delete them with --clean",
-        tuple(str(path) for path in left),
-        Repair(f"Delete {count(len(left), 'half-written file')} ({size})?", partial(_delete, places, left)),
+        left,
+        "half-written file",
+        ok="none",
+        sentence="{} left by processes that died: nothing reads them; delete them with --clean",
+        question="Delete {}?",
+        do=partial(_delete, places, left),
     )
 
 

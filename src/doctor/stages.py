@@ -10,7 +10,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from src.doctor.finding import OK, WARNING, Finding, Repair, count, shown, size_of
+from src.doctor.finding import OK, WARNING, Finding, Repair, count, left_behind, shown, size_of
 from src.doctor.places import Places
 from src.doctor.results import stages_of
 from src.registry import FACTORS, load_registry
@@ -164,20 +164,14 @@ def check_folders(places: Places) -> Iterator[Finding]:
         sentence = f"cannot tell which ones no run refers to: {error}; move that file away if it is no store"
         yield Finding("artifact folders", WARNING, sentence)
         return
-    if not lost:
-        yield Finding("artifact folders", OK, "a run refers to every one")
-        return
-    size = shown(size_of(lost))
-    yield Finding(
+    yield left_behind(
         "artifact folders",
-        WARNING,
-        f"no run refers to {count(len(lost), 'folder')} of artifacts ({size}): delete them with --clean, "
-        "unless a store in another folder uses them",
-        tuple(str(folder) for folder in lost),
-        Repair(
-            f"Delete {count(len(lost), 'folder')} of artifacts that no run refers to ({size})?",
-            partial(_delete_lost, places.artifacts, places.sqlite, lost),
-        ),
+        lost,
+        "artifact folder",
+        ok="a run refers to every one",
+        sentence="no run refers to {}: delete them with --clean, unless a store in another folder uses them",
+        question="Delete {} that no run refers to?",
+        do=partial(_delete_lost, places.artifacts, places.sqlite, lost),
     )
 
 

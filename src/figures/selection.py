@@ -16,7 +16,6 @@ def _candidates(role: Role, order: int) -> str:
     """SQL of the best place among the combinations that fit a role; no row where none does."""
     name = _quoted(role.name)
     fits = [f"{stage}_category = {_quoted(category)}" for stage, category in role.of.items()]
-    fits += []
     where = f"WHERE {' AND '.join(fits)} " if fits else ""
     columns = f"{name} AS role, {order} AS role_order, min(place) AS place"
     return f"SELECT {columns} FROM placed {where}HAVING count(*) > 0"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from fuzzing import Input, Reader, inputs, spoilt_bytes
+from fuzzing import Input, Reader, inputs, reading, spoilt_bytes
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,10 +55,8 @@ PIECES += [
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory) -> Iterator[Reader]:
-    reader = Reader("recording", tmp_path_factory.mktemp("inputs"), VALID[0])
-    yield reader
-    reader.close()
-    reader.record()
+    with reading("recording", tmp_path_factory.mktemp("inputs"), VALID[0]) as reader:
+        yield reader
 
 
 @inputs(0.5)

@@ -36,7 +36,7 @@ TWO_WORKERS = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 NOT_COMPARED = (
     {"created_at", "started_at", "modified_ns", "duration_s", "fit_seconds"}
     | {"digest", "files"}  # of files with times in them
-    | {"sweep_id", "code_commit"}  # somebody may commit while tests run
+    | {"sweep_id", "code_commit", "file_bytes"}  # somebody may commit while tests run, and files say so
 )
 """Columns in which two undisturbed databases may differ."""
 TRACES = ("failed", "unfinished")
@@ -266,7 +266,12 @@ def forkservers(command: int) -> list[int]:
 
 def combinations(command: int) -> list[int]:
     """Processes of a command that compute combinations: forked by the server."""
-    return [worker for server in forkservers(command) for worker in children(server)]
+    return [
+        worker
+        for server in forkservers(command)
+        for worker in children(server)
+        if _read_of(worker, "cmdline") == _read_of(server, "cmdline")  # no program that it asks something
+    ]
 
 
 def _read_of(pid: int, what: str) -> str:

@@ -9,7 +9,7 @@ from functools import reduce
 
 import numpy as np
 import pytest
-from fuzzing import Reader, inputs, spoilt_bytes
+from fuzzing import Reader, inputs, reading, spoilt_bytes
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,10 +72,8 @@ PIECES += [
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory) -> Iterator[Reader]:
-    reader = Reader("results", tmp_path_factory.mktemp("inputs"), VALID[4])
-    yield reader
-    reader.close()
-    reader.record()
+    with reading("results", tmp_path_factory.mktemp("inputs"), VALID[4]) as reader:
+        yield reader
 
 
 @inputs(0.5)
