@@ -207,7 +207,7 @@ say "cancelled task $victim"
 while kill -0 "$driver" 2>/dev/null; do
     sleep 0.5
 done
-lost=$(grep -c "^  failed .*the SLURM task $victim " "$place/second.log" || true)
+lost=$(grep -c "^\[[0-9]*/8\] failed .*the SLURM task $victim " "$place/second.log" || true)
 expect second 1 "8, finished $((8 - lost)), reused 0, failed $lost"
 [ "$lost" -ge 1 ] && [ "$lost" -le "$per_task" ] || refuse "expected 1 to $per_task combinations lost, not $lost"
 
