@@ -44,7 +44,8 @@ clear-notebooks: setup ## Take the outputs out of the notebooks, as they are com
 	$(BIN)/jupyter nbconvert --log-level WARN --clear-output --inplace notebooks/*.ipynb
 
 test: setup ## All tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	@# With bytecode kept: the tests start hundreds of commands.
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-server: setup ## Sweeps against a real MLflow server on PostgreSQL (apt-get, if it is missing), minutes
 	scripts/tracking_check.sh

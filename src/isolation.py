@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import logging
 import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 import warnings
@@ -63,7 +65,7 @@ def run_isolated(work: Callable[..., Any], *arguments: Any, on_message: Callable
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(sender, work, arguments))
     try:
-        _starter().submit(process.start).result()
+        _start(process.start)
     except (EOFError, OSError) as error:
         reason = f"{type(error).__name__} {error}".strip()
         raise ProcessDied(f"the server of processes died, or could not start one ({reason})") from error
@@ -113,7 +115,17 @@ def die_with_parent() -> None:
 def start_server() -> None:
     """Start loading the libraries that the child processes will have, before the first one needs them."""
     _server()
-    _starter().submit(ensure_running).result()
+    _start(ensure_running)
+
+
+def _start(start: Callable[[], None]) -> None:
+    try:
+        _starter().submit(start).result()
+    except OSError as error:
+        if error.errno is None and "too long" in str(error):  # what Python says of a socket's name
+            reason = "its name is too long for the sockets of processes (set TMPDIR to a shorter one)"
+            raise OSError(errno.ENAMETOOLONG, reason, tempfile.gettempdir()) from error
+        raise
 
 
 @cache

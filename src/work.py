@@ -185,7 +185,9 @@ def ending_all() -> Iterator[None]:
 
 def tell(error: Exception) -> None:
     """Tell a user what to mend."""
-    if isinstance(error, OSError):
+    if isinstance(error, BrokenPipeError):
+        print("nobody reads any more what this prints: stopped; repeat the command to go on", file=sys.stderr)
+    elif isinstance(error, OSError):
         where, do = error.filename or "a file", "make room there or choose another place"
         print(f"cannot use {where}: {error.strerror or error}; {do}, and repeat the command", file=sys.stderr)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,3 +33,9 @@ def start(*words: str, cwd: Path = ROOT) -> subprocess.Popen[str]:
 
 def env(cwd: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(cwd), "PYTHONUNBUFFERED": "1"}
+
+
+def summary(output: str) -> dict[str, int]:
+    """The counts of the line in which a sweep sums up what it did."""
+    line = next(line for line in output.splitlines() if line.startswith("planned "))
+    return {name: int(n) for name, n in re.findall(r"(\w+) (\d+)", line)}

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from commands import ROOT
 from hypothesis import settings
 from tiny_weights import TINY, line_weights, write_moment
 
@@ -14,6 +15,12 @@ from src.tracking import Tracking
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None)
 settings.load_profile("repeatable")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let files that start whole commands come first: they take longest, so none is left for the end."""
+    places = (ROOT / "tests", ROOT / "tests" / "faults")
+    items.sort(key=lambda item: item.path.parent not in places)
 
 
 @pytest.fixture(scope="session")

@@ -83,6 +83,20 @@ def test_a_server_that_dies_as_it_is_asked_is_an_error(monkeypatch):
         run_isolated(double, 21, on_message=lambda message: None)
 
 
+def test_a_folder_too_deep_for_sockets_is_named(tmp_path):
+    deep = tmp_path / ("deep" * 30)
+    deep.mkdir()
+    code = "from src.isolation import start_server; start_server()"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"TMPDIR": str(deep)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"too long for the sockets of processes (set TMPDIR to a shorter one): '{deep}'" in done.stderr
+
+
 def test_what_the_child_raises_reaches_the_parent(capfd):
     with pytest.raises(ProcessDied, match="ended with ValueError: not like this"):
         run_isolated(complain, on_message=lambda message: None)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
-import signal
-import subprocess
 import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import ROOT, run, start
+from commands import ROOT, run, start, summary
 from omegaconf import OmegaConf
+from processes import combinations, kill, wait_for
 
 from src.parallel import Stopped, check_going_on, in_turns, number_of_workers, submit, workers
 from src.pipeline import PipelineError
@@ -34,11 +32,6 @@ def places(folder: Path) -> tuple[str, ...]:
         f"tracking.uri=sqlite:///{folder / 'mlflow.db'}",
         f"hydra.sweep.dir={folder}/multirun/{time.time_ns()}",
     )
-
-
-def summary(output: str) -> dict[str, int]:
-    line = next(line for line in output.splitlines() if line.startswith("planned "))
-    return {name: int(n) for name, n in re.findall(r"(\w+) (\d+)", line)}
 
 
 @pytest.fixture(scope="module")
@@ -104,34 +97,10 @@ def test_the_script_that_compares_stores_finds_the_same_and_differences(stores, 
     assert capsys.readouterr().out.count("is in one store only") == 14
 
 
-def children(pid: int) -> list[int]:
-    listed = subprocess.run(["ps", "-o", "pid=,stat=", "--ppid", str(pid)], capture_output=True, text=True)
-    return [int(line.split()[0]) for line in listed.stdout.splitlines() if "Z" not in line.split()[1]]
-
-
-def words_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text()
-    except FileNotFoundError:
-        return ""
-
-
-def a_worker_process(command: int) -> int:
-    """Wait for a process that computes a combination: a grandchild, forked by the server."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        for child in children(command):
-            for grandchild in children(child):
-                if "forkserver" in words_of(grandchild):  # no program that a library asks something
-                    return grandchild
-        time.sleep(0.02)
-    raise AssertionError("no worker began")
-
-
 def test_a_killed_worker_costs_its_combination_and_the_command_completes_again(stores):
     words = ("-m", "src.train", "-m", *CELLS, *SMALL, *TWO, "evaluation.seed=7")
     process = start(*words, *places(stores["two"]))
-    os.kill(a_worker_process(process.pid), signal.SIGKILL)
+    assert kill(wait_for(lambda: combinations(process.pid), process)[0])
     output, _ = process.communicate(timeout=120)
     assert summary(output) == {"planned": 4, "finished": 3, "reused": 0, "failed": 1}
     assert process.returncode == 1

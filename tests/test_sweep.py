@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import math
 import re
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from subprocess import PIPE
 
 import duckdb
 import pytest
 import yaml
-from commands import ROOT, run, start
+from commands import ROOT, run, start, summary
 from hydra import compose, initialize_config_dir
 from methods import step_of
 
@@ -113,11 +116,6 @@ def test_tuned_and_untuned_combinations_stand_side_by_side(tmp_path, empty_store
     assert "class_weight=balanced moves probabilities away from the share of cases" in " ".join(
         report.split()
     )
-
-
-def summary(output: str) -> dict[str, int]:
-    line = next(line for line in output.splitlines() if line.startswith("planned "))
-    return {name: int(n) for name, n in re.findall(r"(\w+) (\d+)", line)}
 
 
 def kill(process) -> None:
@@ -340,6 +338,15 @@ def test_a_failure_is_counted_and_the_rest_goes_on(study, resumed):
     assert "no_such_parameter" in output
     study.extract()
     assert study.query("SELECT count(*) FROM excluded_runs WHERE reason = 'failed'")[0][0] >= 2
+
+
+def test_a_sweep_stops_when_nobody_reads_what_it_prints(study, resumed):
+    words = [sys.executable, "-m", "src.train", "-m", "sweeps=smoke", *SMALL, *study.here]
+    with subprocess.Popen(words, cwd=ROOT, stdout=PIPE, stderr=PIPE, text=True) as process:
+        process.stdout.close()
+        said = process.stderr.read()
+    assert process.returncode == 2
+    assert said == "nobody reads any more what this prints: stopped; repeat the command to go on\n"
 
 
 def test_a_failed_baseline_counts():

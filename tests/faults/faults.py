@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import duckdb
 from commands import ROOT, env
+from processes import in_session, kill, read_of, wait_until_gone
 
 from src.doctor.examination import examine
 from src.doctor.finding import PROBLEM
@@ -112,7 +112,7 @@ class Study:
 
     def _owns(self, pid: int) -> bool:
         """Whether a process is of this study: ids of ended ones are given to others."""
-        return f"TMPDIR={self.temporary}\0" in _read_of(pid, "environ")
+        return f"TMPDIR={self.temporary}\0" in read_of(pid, "environ")
 
 
 @dataclass(frozen=True)
@@ -231,78 +231,3 @@ def assert_whole_files(study: Study) -> None:
     assert {path.name for path in study.db.parent.glob("[!.]*")} <= {study.db.name, page.name}
     if page.exists():
         assert page.read_text(encoding="utf-8").rstrip().endswith("</html>")
-
-
-# --- processes ---------------------------------------------------------------------------------------
-
-
-def _stat(pid: int) -> tuple[str, int, int] | None:
-    """State, parent and session of a process; None once it is gone."""
-    fields = _read_of(pid, "stat").rpartition(")")[2].split()
-    return (fields[0], int(fields[1]), int(fields[3])) if fields else None
-
-
-def living() -> dict[int, tuple[int, int]]:
-    """Parent and session of every process that is no zombie."""
-    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-    found = {pid: _stat(pid) for pid in pids}
-    return {pid: (stat[1], stat[2]) for pid, stat in found.items() if stat and stat[0] not in "ZX"}
-
-
-def in_session(leader: int) -> list[int]:
-    """Processes of the session that a command leads, itself included."""
-    return [pid for pid, (_, session) in living().items() if session == leader]
-
-
-def children(pid: int) -> list[int]:
-    """Processes that a process has started and that are there."""
-    return [child for child, (parent, _) in living().items() if parent == pid]
-
-
-def forkservers(command: int) -> list[int]:
-    """The process beside a command that forks those that compute combinations, if there is one."""
-    return [child for child in children(command) if "forkserver" in _read_of(child, "cmdline")]
-
-
-def combinations(command: int) -> list[int]:
-    """Processes of a command that compute combinations: forked by the server."""
-    return [
-        worker
-        for server in forkservers(command)
-        for worker in children(server)
-        if _read_of(worker, "cmdline") == _read_of(server, "cmdline")  # no program that it asks something
-    ]
-
-
-def _read_of(pid: int, what: str) -> str:
-    """What the system says of a process; nothing once it is gone."""
-    try:
-        return Path(f"/proc/{pid}/{what}").read_text(errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-
-
-def kill(pid: int) -> bool:
-    """Send SIGKILL; return whether the process was there to get it."""
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def wait_for(what: Callable[[], list[int]], process: subprocess.Popen[str]) -> list[int]:
-    """Return processes as soon as there are some; none if the command ends before."""
-    while process.poll() is None:
-        if found := what():
-            return found
-        time.sleep(0.01)
-    return []
-
-
-def wait_until_gone(leader: int, seconds: float = 30) -> None:
-    """Wait until a command has left no process behind; fail if that takes too long."""
-    deadline = time.monotonic() + seconds
-    while left := in_session(leader):
-        assert time.monotonic() < deadline, f"still there: {[_read_of(pid, 'cmdline') for pid in left]}"
-        time.sleep(0.05)

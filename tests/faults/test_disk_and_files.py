@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 from commands import ROOT, env
-from faults import KILLS, assert_same_results, wait_until_gone
+from faults import KILLS, assert_same_results
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.object_type import ObjectType
 from omegaconf import OmegaConf
+from processes import wait_until_gone
 
 from src.config_snapshot import KeptConfigs
 from src.tracking import list_runs

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +17,7 @@ from collections.abc import Callable
 from subprocess import Popen
 
 import pytest
+from commands import summary
 from faults import (
     KILLS,
     N_CELLS,
@@ -29,15 +29,10 @@ from faults import (
     assert_same_results,
     assert_sound,
     assert_whole_files,
-    children,
-    combinations,
-    forkservers,
-    kill,
     rows_lost,
-    wait_for,
-    wait_until_gone,
 )
 from measured import record
+from processes import children, combinations, forkservers, kill, wait_for, wait_until_gone
 
 from src.train import STOPPED
 
@@ -53,11 +48,6 @@ def pause(process: Popen[str], seconds: float) -> bool:
     except subprocess.TimeoutExpired:
         return True
     return False
-
-
-def counts(output: str) -> dict[str, int]:
-    line = next(line for line in output.splitlines() if line.startswith("planned "))
-    return {name: int(n) for name, n in re.findall(r"(\w+) (\d+)", line)}
 
 
 def kill_combinations(study: Study, whole_s: float, rng: random.Random, n: int) -> int:
@@ -118,7 +108,7 @@ def ends_in_good_order(process: Popen[str], died: str) -> None:
     """The command sums up what it did, and exits with 1 if, and only if, something failed."""
     output, _ = process.communicate(timeout=300)
     assert "Traceback" not in output, output
-    assert counts(output)["planned"] == N_CELLS
+    assert summary(output)["planned"] == N_CELLS
     assert process.returncode == (1 if died in output else 0), output
     wait_until_gone(process.pid)
 
@@ -212,7 +202,7 @@ def test_commands_started_at_once_do_not_disturb_each_other(undisturbed, new_stu
     both = [study.start(study.sweep()), study.start(study.sweep(*words))]
     outputs = [process.communicate(timeout=300)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], "\n".join(outputs)
-    assert sum(counts(output)["finished"] for output in outputs) == N_CELLS
+    assert sum(summary(output)["finished"] for output in outputs) == N_CELLS
     both = [study.start(study.extraction()), study.start(study.extraction())]
     outputs = [process.communicate(timeout=300)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], "\n".join(outputs)
