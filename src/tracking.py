@@ -42,9 +42,11 @@ HERE = Path(os.environ.get("PLR_LOCAL") or ROOT / "mlartifacts").absolute()
 
 DOWNLOADS = HERE / ".downloads"
 
+RUN_ID = re.compile(r"[0-9a-f]{32}")
+"""What an id of MLflow's looks like: it becomes a part of paths, so nothing else may."""
+
 _PATIENCE_S = 20  # with others who use a file
 _PAGE = 1000  # search_runs returns no more than this at once, without saying so
-_RUN_ID = re.compile(r"[0-9a-f]{32}")
 _PROCESS = re.compile(r"(?P<host>.+):(?P<pid>[0-9]{1,7})")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_RIGHT = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -261,7 +263,7 @@ class Tracking:
         return self._download(run, local, name)
 
     def _download(self, run: StoredRun, place: Path, name: str) -> Path:
-        if not _RUN_ID.fullmatch(run.run_id):
+        if not RUN_ID.fullmatch(run.run_id):
             raise NoArtifacts(f"the store has a run with the id {run.run_id!r}, which is none of MLflow's")
         if name and not any(file.path == name for file in self._client.list_artifacts(run.run_id)):
             raise NoArtifacts(f"run {run.run_id} has no {name}")

@@ -32,7 +32,9 @@ def start(*words: str, cwd: Path = ROOT) -> subprocess.Popen[str]:
 
 
 def env(cwd: Path) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(cwd), "PYTHONUNBUFFERED": "1"}
+    """A user's environment: whoever runs the tests may have told Python to write no bytecode."""
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return inherited | {"PYTHONPATH": str(cwd), "PYTHONUNBUFFERED": "1"}
 
 
 def summary(output: str) -> dict[str, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +11,6 @@ if TYPE_CHECKING:
     from src.results.stores import Store
 
 ROOT = Path(__file__).resolve().parents[2]
-_RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -59,11 +57,12 @@ class Places:
     def read_again(self) -> Store:
         """Return the runs as they are now; rows that are none are set apart."""
         from src.results.stores import open_store
+        from src.tracking import RUN_ID
 
         store = open_store(self.uri, self.artifacts)
         runs, odd = [], {}
         for run in store.runs:
-            if run.experiment and _RUN_ID.fullmatch(run.run_id or ""):
+            if run.experiment and RUN_ID.fullmatch(run.run_id or ""):
                 runs.append(run)
             else:
                 odd[f"{run.experiment}/{run.run_id}"] = "it is no run of MLflow's"

@@ -17,10 +17,9 @@ from src.registry import FACTORS, load_registry
 from src.results.bootstrap_table import FACTORS as CELL
 from src.results.selection import sweeps
 from src.results.stores import Store
-from src.tracking import StoredRun, Tracking, TrackingError, is_dead, is_sqlite
+from src.tracking import RUN_ID, StoredRun, Tracking, TrackingError, is_dead, is_sqlite
 
 _LINKS = tuple(f"{factor.removesuffix('_method')}_run_id" for factor in FACTORS.values())
-_RUN_ID = re.compile(r"[0-9a-f]{32}")
 _STAGE_KEY = re.compile(r"[0-9a-f]+")
 
 
@@ -61,7 +60,7 @@ def _folder(places: Places, run: StoredRun) -> Path | None:
     What a row says is a part of its path and of its lock's, which must not lead elsewhere.
     """
     is_own = (
-        _RUN_ID.fullmatch(run.run_id or "")
+        RUN_ID.fullmatch(run.run_id or "")
         and run.experiment in _experiments()
         and _STAGE_KEY.fullmatch(run.tags.get("stage_key") or "")
     )
@@ -207,6 +206,6 @@ def _lost_folders(root: Path, path: Path) -> list[Path]:
         for folder in folders
         if folder.is_dir()
         and not folder.is_symlink()
-        and _RUN_ID.fullmatch(folder.name)
+        and RUN_ID.fullmatch(folder.name)
         and folder.name not in runs
     ]

@@ -17,6 +17,7 @@ import yaml
 from src.results.bootstrap_pickle import FILE_NAME
 from src.results.safe_pickle import RejectedRun
 from src.tracking import (
+    RUN_ID,
     NoArtifacts,
     StoredRun,
     Tracking,
@@ -34,7 +35,6 @@ _MAX_META = 2**16
 _MAX_DEFAULT = 100  # a row may do without it, and have it all the same
 _TABLES = ("params", "tags", "latest_metrics", "experiments", "runs")
 _STORED_THINGS = re.compile(r"CREATE (TABLE|INDEX|UNIQUE INDEX|TRIGGER)\s", re.IGNORECASE)
-_RUN_ID = re.compile(r"[0-9a-f]{32}")
 _NAME_TAG = "mlflow.runName"
 
 
@@ -200,7 +200,7 @@ def _sqlite_runs(path: Path) -> tuple[list[StoredRun], dict[str, str]]:
     unreadable = {
         _shown(row[0]): "its id is none of MLflow's; expected 32 hexadecimal digits"
         for row in of_experiments
-        if not _RUN_ID.fullmatch(row[0])
+        if not RUN_ID.fullmatch(row[0])
     }
     runs = {
         run_id: StoredRun(
@@ -212,7 +212,7 @@ def _sqlite_runs(path: Path) -> tuple[list[StoredRun], dict[str, str]]:
             artifact_uri=uri,
         )
         for run_id, name, experiment, status, start, end, uri in of_experiments
-        if _RUN_ID.fullmatch(run_id)
+        if RUN_ID.fullmatch(run_id)
     }
     return list(runs.values()), unreadable
 

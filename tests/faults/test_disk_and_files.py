@@ -275,6 +275,13 @@ def test_what_was_drawn_or_reported_stays_where_there_is_no_room_for_more(projec
     assert all(not path.name.startswith(".") for path in tmp_path.iterdir())
 
 
+def test_commands_leave_no_bytecode_of_which_a_full_disk_could_keep_a_part(project):
+    project.done(0, "scripts/run_benchmark.py", "--help")
+    project.done(0, "-m", "src.train", "--help")
+    written = {path.name.partition(".")[0] for path in project.root.rglob("*.pyc")}
+    assert written <= {"__init__"}  # of src itself, which says so, and is shorter than any block of a disk
+
+
 def test_no_half_cohort_is_left_where_there_is_no_room(project, tmp_path):
     command = ("scripts/make_cohort.py", "data=smoke", f"data.folder={tmp_path}")
     output = project.done(2, *command, kib=20)
