@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Callable
@@ -32,6 +33,7 @@ THREAD_VARIABLES = (
 
 
 _HEARTBEAT_S = 1.0
+_CLEARED_AWAY_S = 5.0
 _PR_SET_PDEATHSIG = 1
 
 
@@ -119,13 +121,20 @@ def start_server() -> None:
 
 
 def _start(start: Callable[[], None]) -> None:
-    try:
-        _starter().submit(start).result()
-    except OSError as error:
-        if error.errno is None and "too long" in str(error):  # what Python says of a socket's name
-            reason = "its name is too long for the sockets of processes (set TMPDIR to a shorter one)"
-            raise OSError(errno.ENAMETOOLONG, reason, tempfile.gettempdir()) from error
-        raise
+    """Start a process, or the server; one that was killed may refuse until the system has cleared it away."""
+    deadline = time.monotonic() + _CLEARED_AWAY_S
+    while True:
+        try:
+            return _starter().submit(start).result()
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_CLEARED_AWAY_S / 100)
+        except OSError as error:
+            if error.errno is None and "too long" in str(error):  # what Python says of a socket's name
+                reason = "its name is too long for the sockets of processes (set TMPDIR to a shorter one)"
+                raise OSError(errno.ENAMETOOLONG, reason, tempfile.gettempdir()) from error
+            raise
 
 
 @cache

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from multiprocessing import forkserver
+from multiprocessing.context import ForkServerProcess
 
 import pytest
 
@@ -81,6 +82,18 @@ def test_a_server_that_dies_as_it_is_asked_is_an_error(monkeypatch):
     monkeypatch.setattr("multiprocessing.context.ForkServerProcess.start", start)
     with pytest.raises(ProcessDied, match="the server of processes died"):
         run_isolated(double, 21, on_message=lambda message: None)
+
+
+def test_a_server_that_was_killed_may_refuse_for_a_moment(monkeypatch):
+    start, refusals = ForkServerProcess.start, [ConnectionRefusedError(), ConnectionRefusedError()]
+
+    def refused_at_first(process):
+        if refusals:
+            raise refusals.pop()
+        start(process)
+
+    monkeypatch.setattr(ForkServerProcess, "start", refused_at_first)
+    assert run_isolated(double, 21, on_message=lambda message: None) == 42
 
 
 def test_a_folder_too_deep_for_sockets_is_named(tmp_path):

@@ -30,7 +30,7 @@ from src.train import CONFIGS, register_resolvers
 from src.work import _run
 
 SWEEPS = sorted(path.stem for path in (ROOT / "configs" / "sweeps").glob("*.yaml"))
-MANY = 100  # cells; of sweeps with more than so many, a few cells are run
+MANY = 50  # cells; of sweeps with more than so many, a few cells are run
 SMALL = ("data=smoke", "profile=smoke", "evaluation.n_iterations=20", "evaluation.n_jobs=1")
 
 
@@ -242,7 +242,12 @@ def test_a_few_cells_of_every_large_sweep_file_run(study, resumed, name):
     named = levels(name)["outlier"]
     cannot = [n for n in named if not load_registry().method("outlier", n).runnable][:1]
     chosen = [*(n for n in named if n in levels("smoke")["outlier"]), *cannot]
-    words = (f"outlier={','.join(chosen)}", "imputation=pupil-gt", "classifier=LogisticRegression")
+    words = (
+        "features=simple",
+        f"outlier={','.join(chosen)}",
+        "imputation=pupil-gt",
+        "classifier=LogisticRegression",
+    )
     output = study.sweep(f"sweeps={name}", *words, expect=1 if cannot else 0)
     counts = summary(output)
     assert counts["planned"] == len(chosen) and counts["failed"] == len(cannot)
