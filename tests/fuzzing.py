@@ -101,7 +101,7 @@ class Reader:
     def record(self) -> None:
         """Add what became of the inputs to the report, if one is wanted."""
         numbers = {"inputs": self.outcomes.total(), "outcomes": dict(self.outcomes)}
-        record(REPORT, self.name, numbers | {"slowest_s": round(self.slowest_s, 2)})
+        record(REPORT, self.name, numbers | {"slowest_s": round(self.slowest_s, 2)}, combine=together)
 
     def close(self) -> None:
         if self._process is not None:
@@ -149,6 +149,13 @@ class Reader:
             cwd=self.folder,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(places), "OMP_NUM_THREADS": "1"},
         )
+
+
+def together(some: dict[str, Any], others: dict[str, Any]) -> dict[str, Any]:
+    """What became of the inputs of two processes."""
+    outcomes = Counter(some["outcomes"]) + Counter(others["outcomes"])
+    slowest_s = max(some["slowest_s"], others["slowest_s"])
+    return {"inputs": outcomes.total(), "outcomes": dict(outcomes), "slowest_s": slowest_s}
 
 
 @contextmanager

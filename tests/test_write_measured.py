@@ -7,6 +7,7 @@ import json
 
 import pytest
 from commands import ROOT
+from fuzzing import together
 from measured import record
 
 spec = importlib.util.spec_from_file_location("write_measured", ROOT / "scripts" / "write_measured.py")
@@ -100,3 +101,13 @@ def test_tests_add_to_a_report_one_after_the_other(tmp_path):
     assert {what: numbers["n"] for what, numbers in contents.items()} == {"a": 1, "b": 2}
     assert set(contents["a"]) == {"n", "date", "commit"}
     record(None, "c", {})
+
+
+def test_inputs_that_several_processes_tried_add_up(tmp_path):
+    path = tmp_path / "report.json"
+    for outcomes, slowest_s in (({"clean": 2, "refused": 3}, 0.5), ({"refused": 4, "no end": 1}, 0.25)):
+        numbers = {"inputs": sum(outcomes.values()), "outcomes": outcomes, "slowest_s": slowest_s}
+        record(str(path), "cohort", numbers, combine=together)
+    found = json.loads(path.read_text())["cohort"]
+    assert found["outcomes"] == {"clean": 2, "refused": 7, "no end": 1}
+    assert (found["inputs"], found["slowest_s"]) == (10, 0.5)
