@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,14 @@ from pathlib import Path
 import pytest
 from faults import Study, Undisturbed
 from filelock import FileLock
+
+
+@pytest.fixture(scope="session", autouse=True)
+def as_from_a_terminal() -> Iterator[None]:
+    """What a shell starts in its background ignores Ctrl-C, and so would the commands of these tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
