@@ -40,6 +40,7 @@ _MAGIC = b"DUCK"  # bytes 8 to 11 of a DuckDB file
 _STORAGE = "v1.2.0"  # the oldest DuckDB that opens the file
 _LARGEST_PAUSE_S = 1.0  # a light that is off for longer between two periods is two lights
 _TIME_TOLERANCE_S = 1e-3
+_LATEST_S = 1e12  # milliseconds since 1970 are told apart by their step; what is larger is no time
 _NUMBERS = ("time", "pupil_orig", "Red", "Blue", "Age", "pupil_gt", "outlier_mask", "severity")
 _TEXTS = ("subject_code", "class_label", "eye", "recording_name", "split", "artefact_type")
 
@@ -200,7 +201,15 @@ def read_cohort(path: str | Path) -> tuple[Cohort, pd.DataFrame]:
         If the file is missing, damaged or not a cohort; the message names table, column or subject.
     """
     path = Path(path)
-    samples, facts = _load(path)
+    try:
+        samples, facts = _load(path)
+        return _named(path, samples, facts)
+    except UnicodeDecodeError as error:
+        raise CohortError(f"{path.name}: damaged: it has text that is no UTF-8; copy it again") from error
+
+
+def _named(path: Path, samples: pa.Table, facts: dict[str, str]) -> tuple[Cohort, pd.DataFrame]:
+    """Assemble the cohort; what is wrong with it is said of this file."""
     try:
         return _assemble(samples, facts)
     except CohortError as error:
@@ -409,6 +418,9 @@ def _time_grid(samples: pa.Table, counts: np.ndarray, names: list[str]) -> np.nd
     missing = ~np.isfinite(time)
     if missing.any():
         raise CohortError(f"subject {names[which[missing.argmax()]]!r}: time is missing; expected seconds")
+    if (far := np.abs(time) > _LATEST_S).any():
+        at = far.argmax()
+        raise CohortError(f"subject {names[which[at]]!r}: time is {time[at]:g}; expected seconds")
     back = (np.diff(time) <= 0) & (np.diff(which) == 0)
     if back.any():
         at = back.argmax()

@@ -210,3 +210,14 @@ def test_what_duckdb_reads_in_circles_is_refused_by_commands():
     """As the fuzzing found it."""
     name = ("insert", 0.1889777817171643, b"VARCHAR")
     refused_by_commands(signed(changed(VALID, [name, ("flip", 0.5020268344521348, 0), name, name])))
+
+
+def test_text_that_is_none_is_refused(reader):
+    """As the fuzzing found it."""
+    write = ("write", 0.8047534579868677, b"\xff" * 8)
+    assert "it has text that is no UTF-8" in reader(signed(changed(BOTH, [write, write])))
+
+
+def test_times_too_far_apart_to_subtract_are_refused(reader, tmp_path):
+    statements = "UPDATE train SET time = -1e308", "UPDATE train SET time = -time WHERE eye = 'L'"
+    assert "expected seconds" in reader(written(tmp_path / "c.duckdb", *statements))
