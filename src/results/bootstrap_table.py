@@ -206,7 +206,7 @@ def _values(results: Mapping[str, Any], key: str, n_iterations: int) -> tuple[np
     values, iteration, found = _joined(results, key)
     if found != n_iterations:
         raise RejectedRun(f"{key} has {found} iterations and test_indices {n_iterations}")
-    values = values.astype(float)
+    values = _floats(values)
     if values.ndim == 2 and values.shape[1] == 2:
         if not np.allclose(values.sum(axis=1), 1, atol=1e-4):
             raise RejectedRun(f"{key} has two columns that do not add up to 1")
@@ -298,6 +298,12 @@ def _matrix(results: Mapping[str, Any], key: str, shape: tuple[int, ...]) -> np.
     return values
 
 
+def _floats(values: np.ndarray) -> np.ndarray:
+    """Numbers in double precision; a signalling NaN becomes one that is quiet."""
+    with np.errstate(invalid="ignore"):
+        return values.astype(float)
+
+
 def _complete(
     results: Mapping[str, Any], p: np.ndarray, cells: np.ndarray, shape: tuple[int, int]
 ) -> np.ndarray:
@@ -307,7 +313,7 @@ def _complete(
         p_all = np.full(shape, np.nan)
         p_all.ravel()[cells] = p
         return p_all
-    p_all = p_all.astype(float)
+    p_all = _floats(p_all)
     if not ((p_all >= 0) & (p_all <= 1)).all():
         raise RejectedRun("y_prob_all has values outside 0 to 1")
     if not (np.abs(p_all.take(cells) - p) <= 1e-6).all():
@@ -341,12 +347,12 @@ def _apparent(results: Mapping[str, Any], n: int) -> np.ndarray | None:
     p = _matrix(results, "y_prob_apparent", (n,))
     if p is not None and not ((p >= 0) & (p <= 1)).all():
         raise RejectedRun("y_prob_apparent has values outside 0 to 1")
-    return None if p is None else p.astype(float)
+    return None if p is None else _floats(p)
 
 
 def _stored(results: Mapping[str, Any], key: str, n_iterations: int) -> np.ndarray | None:
     values = _matrix(results, key, (n_iterations,))
-    return None if values is None else values.astype(float)
+    return None if values is None else _floats(values)
 
 
 def _features(results: Mapping[str, Any]) -> tuple[str, ...]:

@@ -98,6 +98,7 @@ def test_own_and_foreign_files_of_the_same_run_agree():
     np.testing.assert_array_equal(foreign.inbag_counts, own.inbag_counts)
 
 
+SIGNALLING = np.uint32(0x7F800001).view("f4")  # a NaN that processors warn of where it is converted
 REJECTED = {
     "y_true is missing": {"y_true": None},
     "y_prob is missing": {"y_prob": []},
@@ -126,6 +127,9 @@ REJECTED = {
     "inbag_counts and train_indices disagree": {"inbag_counts": [[0, 2, 0], [1, 0, 2]]},
     "y_prob_all and y_prob disagree": {"y_prob_all": [[0.8, 0.5, 0.1], [0.5, 0.3, 0.5]]},
     "y_prob_all has values outside": {"y_prob_all": [[0.9, 7.0, 0.1], [0.5, 0.3, 0.5]]},
+    "y_prob_all has values outside 0 to 1": {
+        "y_prob_all": np.array([[0.9, SIGNALLING, 0.1], [0.5, 0.3, 0.5]], dtype="f4"),
+    },
     "y_prob_apparent has values outside": {"y_prob_apparent": [0.9, 2.0, 0.1]},
     "auroc has the shape": {"auroc": [1.0]},
     "different shapes": {"y_prob": [[0.9, 0.1], [[0.7, 0.3]]]},
