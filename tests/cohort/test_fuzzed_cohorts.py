@@ -93,7 +93,7 @@ def test_the_checksum_is_duckdbs():
 @inputs(0.25)
 @given(CHANGES)
 def test_spoilt_files(reader, valid, changes):
-    reader(changed(valid, changes))
+    reader(changed(valid, changes), without_end=refused_or_read_to_its_end)
 
 
 @FILES
