@@ -51,7 +51,7 @@ test: setup ## All tests
 test-server: setup ## Sweeps against a real MLflow server on PostgreSQL (apt-get, if it is missing), minutes
 	scripts/tracking_check.sh
 
-test-faults: setup ## 50 kills of each kind at new random times, half an hour; the numbers go into README.md
+test-faults: setup ## 50 kills of each kind at new random times, an hour; the numbers go into README.md
 	rm -f results/faults.json
 	FAULT_KILLS=50 FAULT_SEED=$$(date +%s) FAULT_REPORT=results/faults.json $(BIN)/python -m pytest tests/faults
 	$(BIN)/python scripts/write_measured.py --faults results/faults.json

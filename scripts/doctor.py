@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,8 +28,10 @@ def main(arguments: list[str] | None = None) -> int:
     from src.doctor.examination import examine
     from src.doctor.finding import PROBLEM
     from src.doctor.places import Places
+    from src.tracking import default_tracking_uri
 
-    places = Places(options.tracking_uri, options.db.absolute(), Path.cwd(), options.artifact_root)
+    uri = options.tracking_uri or default_tracking_uri()
+    places = Places(uri, options.db.absolute(), Path.cwd(), options.artifact_root)
     findings = examine(places)
     if not options.json:
         for finding in findings:
@@ -79,8 +82,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    default = f"sqlite:///{ROOT / 'mlflow.db'}"
-    parser.add_argument("--tracking-uri", default=default, help="address of the store (default: %(default)s)")
+    parser.add_argument(
+        "--tracking-uri", help="address of the store of runs (default: the store in this repository)"
+    )
     parser.add_argument("--artifact-root", type=Path, help="folder of the artifacts, if not beside the store")
     parser.add_argument("--db", type=Path, default=DATABASE, help="results database (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
@@ -89,7 +93,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.json and options.clean and not options.yes:
         parser.error("--clean asks; with --json add --yes")
-    if options.tracking_uri.startswith("sqlite:///") and not options.tracking_uri.startswith("sqlite:////"):
+    if re.match("sqlite:///(?!/)", options.tracking_uri or ""):
         parser.error("--tracking-uri is relative; write sqlite:/// followed by an absolute path")
     return options
 

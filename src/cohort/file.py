@@ -201,19 +201,13 @@ def read_cohort(path: str | Path) -> tuple[Cohort, pd.DataFrame]:
         If the file is missing, damaged or not a cohort; the message names table, column or subject.
     """
     path = Path(path)
-    try:
-        samples, facts = _load(path)
-        return _named(path, samples, facts)
-    except UnicodeDecodeError as error:
-        raise CohortError(f"{path.name}: damaged: it has text that is no UTF-8; copy it again") from error
-
-
-def _named(path: Path, samples: pa.Table, facts: dict[str, str]) -> tuple[Cohort, pd.DataFrame]:
-    """Assemble the cohort; what is wrong with it is said of this file."""
+    samples, facts = _load(path)
     try:
         return _assemble(samples, facts)
     except CohortError as error:
         raise CohortError(f"{path.name}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise CohortError(f"{path.name}: damaged: it has text that is no UTF-8; copy it again") from error
 
 
 def save_lookup(lookup: pd.DataFrame, folder: str | Path) -> Path:
@@ -263,7 +257,7 @@ def _load(path: Path) -> tuple[pa.Table, dict[str, str]]:
             f"{path.name}: reading it takes more memory than a cohort file may ({_MEMORY}); it is damaged, "
             "or no cohort"
         ) from error
-    except duckdb.Error as error:
+    except (duckdb.Error, UnicodeDecodeError) as error:
         reason = (str(error).splitlines() or ["no reason is told"])[0]
         raise CohortError(f"{path.name}: not readable as a cohort file (DuckDB): {reason}") from error
 
