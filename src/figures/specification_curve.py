@@ -80,14 +80,15 @@ def _draw(tables: Tables, background: Background, *, metric: str) -> Sheet:
     curve, *panels = sheet.subplots(1 + len(parts), 1, sharex="col", height_ratios=[_CURVE_MM, *heights])
     step_pt = _PANEL_PT / len(combinations)
     _curve(curve, combinations, step_pt)
-    for value in tables["age"][metric]:
+    age = tables["age"][metric].dropna()
+    for value in age:
         curve.axhline(value, color=GREY, linestyle=_DASHED, linewidth=0.8, zorder=0, gid="age")
     for axes, (factor, part) in zip(panels, parts.items(), strict=True):
         _matrix(axes, part, STAGES[factor], background, step_pt)
         axes.set_title(TITLES[factor], loc="left", fontsize=6.5, pad=2)
     _champion(curve, panels, combinations, background)
     panels[-1].set_xlabel(_shown(combinations))
-    legend_below(sheet, _legend(tables["age"][metric]), columns=3)
+    legend_below(sheet, _legend(age), columns=3)
     return sheet
 
 

@@ -154,9 +154,9 @@ def test_stamp_stands_on_what_was_not_measured_and_only_there(gaps_db, tmp_path,
         assert all(text.get_visible() for text in stamps)
 
 
-@pytest.fixture(scope="module")
-def undefined_db(whole_db, tmp_path_factory):
-    """The same results, every interval and half of the other numbers undefined."""
+@pytest.fixture(scope="module", params=[0, 1], ids=["even", "odd"])
+def undefined_db(request, whole_db, tmp_path_factory):
+    """The same results, every interval and the other numbers of every second row undefined."""
     path = shutil.copy(whole_db, tmp_path_factory.mktemp("undefined") / "x.db")
     with duckdb.connect(path) as connection:
         columns = connection.execute(
@@ -165,7 +165,7 @@ def undefined_db(whole_db, tmp_path_factory):
             "WHERE data_type = 'DOUBLE' AND is_nullable AND column_name NOT IN ('brier', 'p', 'x')"
         ).fetchall()
         for table, column, whole in columns:
-            some = "" if whole else "WHERE rowid % 2 = 0"
+            some = "" if whole else f"WHERE rowid % 2 = {request.param}"
             connection.execute(f'UPDATE {table} SET "{column}" = NULL {some}')
     return path
 
