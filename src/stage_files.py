@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,12 @@ import numpy as np
 MEMBERS = "members.json"
 """What became of an ensemble's members: rows of member, status, reason and quality."""
 
+_MAX_BYTES = 2**31  # of a file, unpacked
+
+
+class DamagedFile(RuntimeError):
+    """A stage's file cannot be read; the message says which, and what to do."""
+
 
 def write_mask(folder: Path, mask: np.ndarray, file: str = "mask.npz") -> None:
     """Write a detector's mask, bool (n, T), at one bit a sample."""
@@ -20,8 +28,8 @@ def write_mask(folder: Path, mask: np.ndarray, file: str = "mask.npz") -> None:
 
 
 def read_mask(folder: Path, file: str = "mask.npz") -> np.ndarray:
-    """Read what `write_mask` wrote."""
-    with np.load(folder / file) as written:
+    """Read what `write_mask` wrote; `DamagedFile` if it cannot be."""
+    with _arrays(folder / file) as written:
         return _unpacked(written["mask"], written["shape"])
 
 
@@ -46,8 +54,8 @@ def write_imputed(folder: Path, missing: np.ndarray, pupil: np.ndarray, sd: np.n
 
 
 def read_imputed(folder: Path, pupil: np.ndarray) -> np.ndarray:
-    """Return the recorded signal (n, T) with the imputed samples put in."""
-    with np.load(folder / "imputed.npz") as file:
+    """Return the recorded signal (n, T) with the imputed samples put in; `DamagedFile` if it cannot be."""
+    with _arrays(folder / "imputed.npz") as file:
         signal = pupil.copy()
         signal[_unpacked(file["missing"], file["shape"])] = file["values"]
     return signal
@@ -71,14 +79,31 @@ def write_features(
 
 
 def read_features(folder: Path) -> tuple[np.ndarray, list[str]]:
-    """Return the values (n, p) and the names of the columns."""
-    with np.load(folder / "features.npz") as file:
+    """Return the values (n, p) and the names of the columns; `DamagedFile` if they cannot be read."""
+    with _arrays(folder / "features.npz") as file:
         return file["values"], file["columns"].tolist()
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]] | Sequence[str]) -> None:
     """Write a small table as JSON; an undefined number becomes null."""
     path.write_text(json.dumps([_plain(row) for row in rows], indent=1), encoding="utf-8")
+
+
+@contextmanager
+def _arrays(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
+    """The arrays of a file; whatever zip, zlib and numpy trip over in a damaged one becomes one sentence."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > _MAX_BYTES:
+            raise ValueError(f"it unpacks to {size} bytes, and at most {_MAX_BYTES} are read")
+        with np.load(path, allow_pickle=False) as arrays:
+            yield arrays
+    except Exception as error:
+        raise DamagedFile(
+            f"{path} cannot be read ({type(error).__name__}: {error}); delete the folder {path.parent} and "
+            "repeat the command, which computes it again"
+        ) from error
 
 
 def _plain(row: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import os
 import re
@@ -46,6 +47,8 @@ RUN_ID = re.compile(r"[0-9a-f]{32}")
 """What an id of MLflow's looks like: it becomes a part of paths, so nothing else may."""
 
 _PATIENCE_S = 20  # with others who use a file
+_FILES = "files"
+"""Tag of a run: the files it wrote, and their sizes in bytes."""
 _PAGE = 1000  # search_runs returns no more than this at once, without saying so
 _PROCESS = re.compile(r"(?P<host>.+):(?P<pid>[0-9]{1,7})")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -171,8 +174,8 @@ class Tracking:
         condition = f"tags.stage_key = '{stage_key}' and attributes.status = 'FINISHED'"
         found = self._client.search_runs([self._experiments[experiment]], condition, max_results=1)
         run = _stored(found[0], experiment) if found else None
-        if run is not None and is_local(run) and not artifact_folder(run, self._root).is_dir():
-            log.warning("%s is finished, but its artifacts are gone: it is made again", run.run_name)
+        if run is not None and is_local(run) and not is_complete(run, artifact_folder(run, self._root)):
+            log.warning("%s is finished, but artifacts of it are gone: it is made again", run.run_name)
             return None
         return run
 
@@ -193,7 +196,7 @@ class Tracking:
 
     def log(self, record: Record) -> StoredRun:
         """Write a run; it is finished, and so visible to `find`, only when all of it is there."""
-        from mlflow.entities import Metric, Param
+        from mlflow.entities import Metric, Param, RunTag
 
         now = int(time.time() * 1000)
         tags = {key: str(value) for key, value in record.tags.items()}
@@ -202,14 +205,15 @@ class Tracking:
         info = self._create(record, tags).info
         run_id, status = info.run_id, "FAILED"
         try:
-            self._client.log_batch(
-                run_id,
-                metrics=[Metric(name, value, now, 0) for name, value in record.metrics.items()],
-                params=[Param(name, str(value)) for name, value in record.params.items()],
-            )
             with TemporaryDirectory(prefix="plr-artifacts-") as folder:
                 with _writing(folder):
                     record.artifacts(Path(folder))
+                self._client.log_batch(
+                    run_id,
+                    metrics=[Metric(name, value, now, 0) for name, value in record.metrics.items()],
+                    params=[Param(name, str(value)) for name, value in record.params.items()],
+                    tags=[RunTag(_FILES, json.dumps(_sizes(Path(folder))))],
+                )
                 with _writing(self._root or self.uri):
                     self._client.log_artifacts(run_id, folder)
             status = record.status
@@ -456,6 +460,22 @@ def artifact_folder(run: StoredRun, artifact_root: Path | None = None) -> Path:
     if own is not None and own.is_dir():
         return own
     return DOWNLOADS / f"{Path(run.run_id).name}-{run.end_time}"  # a run that goes on may get more
+
+
+def is_complete(run: StoredRun, folder: Path) -> bool:
+    """Whether a folder has all files that a run wrote, in their sizes; of older runs, whether it is there."""
+    try:
+        sizes = json.loads(run.tags.get(_FILES, "{}"))
+        return folder.is_dir() and all((folder / name).stat().st_size == n for name, n in dict(sizes).items())
+    except PermissionError:
+        raise
+    except (OSError, ValueError, TypeError, RecursionError):  # also of a tag that others wrote
+        return False
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in sorted(files)}
 
 
 def is_local(run: StoredRun) -> bool:

@@ -568,6 +568,19 @@ def test_stage_files_hold_what_was_written(tmp_path):
     assert json.loads((tmp_path / "rows.json").read_text()) == [{"a": None, "b": 1}]
 
 
+@pytest.mark.parametrize("most", [0, 2**31])
+def test_stage_files_that_cannot_be_read_are_named(tmp_path, monkeypatch, most):
+    monkeypatch.setattr(stage_files, "_MAX_BYTES", most)
+    stage_files.write_features(tmp_path, np.ones((2, 1)), ["a"], ["x", "y"])
+    file = tmp_path / "features.npz"
+    if most:
+        file.write_bytes(file.read_bytes()[:-30])
+    with pytest.raises(
+        stage_files.DamagedFile, match=f"{file} cannot be read .*; delete the folder {tmp_path}"
+    ):
+        stage_files.read_features(tmp_path)
+
+
 def test_a_classical_combination_imports_no_deep_library(tracking_uri, tmp_path):
     code = f"""
 import sys

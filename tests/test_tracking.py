@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import src.tracking
-from src.tracking import Record, Tracking, TrackingError, artifact_folder, list_runs
+from src.tracking import Record, Tracking, TrackingError, artifact_folder, is_complete, list_runs
 
 
 def record(key: str = "k", status: str = "FINISHED", **tags: str) -> Record:
@@ -46,7 +47,42 @@ def test_a_run_whose_artifacts_are_gone_is_not_found(tracking_uri, caplog):
     run = tracking.log(record())
     shutil.rmtree(tracking.artifacts(run))
     assert tracking.find("A", "k") is None
-    assert "its artifacts are gone" in caplog.text
+    assert "artifacts of it are gone" in caplog.text
+
+
+@pytest.mark.parametrize("hurt", [Path.unlink, lambda path: path.write_text("")])
+def test_a_run_that_lacks_a_file_or_a_part_of_it_is_not_found(tracking_uri, hurt):
+    tracking = Tracking(tracking_uri, ("A",))
+    run = tracking.log(record())
+    hurt(tracking.artifacts(run) / "note.txt")
+    assert tracking.find("A", "k") is None
+    again = tracking.log(record())
+    assert tracking.find("A", "k") == again
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ("{}", True),
+        ('{"a": 1}', True),
+        ('{"a": 2}', False),
+        ('{"a/b": 1}', False),
+        ('{"b": 1}', False),
+        ('{"\\u0000": 1}', False),
+        (json.dumps({"x" * 300: 1}), False),
+        ("[1]", False),
+        ("3", False),
+        ("{", False),
+        ("[" * 100_000, False),
+    ],
+)
+def test_files_of_a_run_whatever_its_tag_says(tracking_uri, tmp_path, told, expected):
+    run = Tracking(tracking_uri, ("A",)).log(record())
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "a").write_text("1")
+    assert is_complete(replace(run, tags={"files": told}), tmp_path / "files") is expected
+    assert not is_complete(replace(run, tags={"files": told}), tmp_path / "nowhere")
+    assert is_complete(replace(run, tags={}), tmp_path / "files")
 
 
 def test_a_run_whose_files_cannot_be_written_is_failed(tracking_uri):
