@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass, field
@@ -66,8 +67,19 @@ class Slurm:
     def __post_init__(self) -> None:
         for name in ("minutes", "array_parallelism", "combinations_per_task"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ClusterError(f"hydra.launcher.{name} is {value!r}; expected a whole number, at least 1")
+            self._expect(name, type(value) is int and value >= 1, "a whole number, at least 1")
+        for name, least in (("poll_s", 0.01), ("grace_s", 0)):
+            value = getattr(self, name)
+            self._expect(name, type(value) in (int, float) and value >= least, f"seconds, at least {least}")
+        lines = isinstance(self.setup, Sequence) and not isinstance(self.setup, str)
+        self._expect(
+            "setup", lines and all(isinstance(line, str) for line in self.setup), "a list of lines of shell"
+        )
+        self._expect("sbatch", isinstance(self.sbatch, Mapping), "options of sbatch and their values")
+
+    def _expect(self, name: str, holds: bool, what: str) -> None:
+        if not holds:
+            raise ClusterError(f"hydra.launcher.{name} is {getattr(self, name)!r}; expected {what}")
 
     def options(self, name: str, cores: int) -> dict[str, Any]:
         """Return the options of sbatch under which a job of this name is sent."""
@@ -102,7 +114,8 @@ def send_and_wait(
 ) -> None:
     """Have SLURM do pieces of work, and wait for the record of each.
 
-    What leaves the queue without a record is given up. An interruption cancels what was sent.
+    What leaves the queue without a record is given up. An interruption cancels what was sent; any other error
+    lets it run, and says so.
 
     Parameters
     ----------
@@ -122,12 +135,18 @@ def send_and_wait(
     ClusterError
         If SLURM takes none of it.
     """
+    cancel = ("scancel", f"--user={os.getuid()}", f"--name={name}")
+    tasks: dict[str, list[Work]] = {}
     try:
         tasks = _send(work, slurm, name, folder, cores)
         _Watch(tasks, slurm, name, ended).until_all_ended()
     except KeyboardInterrupt:
         print(f"cancelling the SLURM tasks of {name}", file=sys.stderr, flush=True)
-        _ask("scancel", f"--user={os.getuid()}", f"--name={name}")
+        _ask(*cancel)
+        raise
+    except Exception:
+        if tasks:
+            print(f"the SLURM tasks of {name} run on; to end them: {' '.join(cancel)}", file=sys.stderr)
         raise
 
 
@@ -222,12 +241,14 @@ class _Watch:
         self.slurm, self.name, self.ended = slurm, name, ended
         self.gone: dict[str, float] = {}
         self.silent = False
+        self.kinds: set[str] = set()
 
     def until_all_ended(self) -> None:
         """Look at the records, then at the queue, now and again."""
         while self._read_records():
             queued = self._queue()
             if queued is not None:
+                self._tell(queued)
                 self._give_up_lost(queued)
             time.sleep(self.slurm.poll_s)
 
@@ -247,7 +268,15 @@ class _Watch:
                 del self.left[task]
         return bool(self.left)
 
-    def _queue(self) -> set[str] | None:
+    def _tell(self, queued: Mapping[str, str]) -> None:
+        """Say what the queue does where there is another state or reason than before."""
+        if set(queued.values()) != self.kinds:
+            states = sorted(Counter(queued.values()).items())
+            print(f"tasks of {self.name}:", ", ".join(f"{n} {state}" for state, n in states) or "none left")
+            sys.stdout.flush()
+        self.kinds = set(queued.values())
+
+    def _queue(self) -> dict[str, str] | None:
         """Return the tasks that wait or run; None while SLURM does not answer."""
         try:
             queued = queued_tasks(self.name)
@@ -259,7 +288,7 @@ class _Watch:
         self.silent = False
         return queued
 
-    def _give_up_lost(self, queued: set[str]) -> None:
+    def _give_up_lost(self, queued: Mapping[str, str]) -> None:
         """Give up what left the queue some time ago: on a shared disk, records may come late."""
         now = time.monotonic()
         self.gone = {task: self.gone.get(task, now) for task in self.left if task not in queued}
@@ -270,8 +299,8 @@ class _Watch:
                     piece.give_up(reason)
 
 
-def queued_tasks(name: str) -> set[str]:
-    """Return the user's tasks that wait or run, of the jobs of one name.
+def queued_tasks(name: str) -> dict[str, str]:
+    """Return the user's tasks that wait or run, of the jobs of one name: 'running', 'pending (Priority)'.
 
     Raises
     ------
@@ -279,9 +308,12 @@ def queued_tasks(name: str) -> set[str]:
         If SLURM does not answer.
     """
     whose = (f"--user={os.getuid()}", f"--name={name}")
-    listed = _ask("squeue", "--noheader", "--array", "--format=%F|%K", *whose)
-    found = re.findall(r"^(\d+)\|(\S+)", listed, re.MULTILINE)
-    return {f"{job}_{index}" if index.isdigit() else job for job, index in found}
+    listed = _ask("squeue", "--noheader", "--array", "--format=%F|%K|%T|%r", *whose)
+    tasks = {}
+    for job, index, state, reason in re.findall(r"^(\d+)\|(\S+)\|(\w+)\|(.*)$", listed, re.MULTILINE):
+        why = f" ({reason})" if state == "PENDING" else ""
+        tasks[f"{job}_{index}" if index.isdigit() else job] = state.lower() + why
+    return tasks
 
 
 def _end_of(task: str) -> str:

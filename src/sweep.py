@@ -200,7 +200,7 @@ def _jobs(config: DictConfig) -> list[_Job]:
 def _check_workers(launcher: DictConfig) -> None:
     """Refuse a number of workers that is none before the sweep is on record."""
     n_jobs = launcher.get("n_jobs", 1)
-    if not isinstance(n_jobs, int) or n_jobs < 1:
+    if type(n_jobs) is not int or n_jobs < 1:
         raise PipelineError(f"hydra.launcher.n_jobs is {n_jobs!r}; expected a number of workers, at least 1")
 
 

@@ -2,7 +2,8 @@
 """sbatch, squeue, scancel and scontrol in one: tasks are processes of this machine. And work for them.
 
 Its state lies in the folder FAKE_SLURM: `asked`, a line per command; `tasks/`, a file with the process id of
-each task; and, where a test puts them, `down` (the controller does not answer), `refuse` (what sbatch says to
+each task; and, where a test puts them, `down` (the controller does not answer), `pending` (why it says that a
+task waits), `refuse` (what sbatch says to
 arrays after the first `taken`), `size` (MaxArraySize) and `known` (what scontrol still knows of a task).
 """
 
@@ -95,7 +96,9 @@ def squeue(state: Path, words: list[str]) -> str:
     for path in (state / "tasks").glob("*"):
         job, _, task = path.name.partition("_")
         if is_running(int(path.read_text().split()[0])):
-            lines.append(f"{job}|{task or 'N/A'}")
+            pending = state / "pending"
+            does = f"PENDING|{pending.read_text()}" if pending.exists() else "RUNNING|None"
+            lines.append(f"{job}|{task or 'N/A'}|{does}")
     return "\n".join(lines)
 
 

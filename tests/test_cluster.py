@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -187,10 +188,52 @@ def test_without_slurm_the_command_says_where_to_start_it(monkeypatch):
         check(Slurm(minutes=1), 1)
 
 
-@pytest.mark.parametrize("name", ["minutes", "array_parallelism", "combinations_per_task"])
-def test_what_is_no_number_is_refused(name):
-    with pytest.raises(ClusterError, match=f"hydra.launcher.{name} is 0; expected a whole number, at least"):
-        Slurm(**{**FAST, name: 0})
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        *(
+            (n, v, "a whole number, at least 1")
+            for n in ("minutes", "array_parallelism")
+            for v in (0, True, "1")
+        ),
+        ("combinations_per_task", 0, "a whole number, at least 1"),
+        *(("poll_s", v, "seconds, at least 0.01") for v in (-1, 0, "x")),
+        ("grace_s", -1, "seconds, at least 0"),
+        ("setup", "module load python", "a list of lines of shell"),
+        ("setup", [1], "a list of lines of shell"),
+        ("sbatch", "x", "options of sbatch and their values"),
+    ],
+)
+def test_settings_that_would_fail_after_the_jobs_are_sent_are_refused(name, value, expected):
+    words = f"hydra.launcher.{name} is {value!r}; expected {expected}"
+    with pytest.raises(ClusterError, match=re.escape(words)):
+        Slurm(**{**FAST, name: value})
+
+
+def test_why_tasks_wait_is_said_once(cluster, capsys):
+    cluster.put("pending", "PartitionTimeLimit")
+    (slow,) = pieces = cluster.pieces("wait")
+
+    def start() -> None:
+        (cluster.state / "pending").unlink()
+        slow.path.with_name("go").touch()
+
+    with after(lambda: sum("squeue" in line for line in cluster.asked) > 3, start):
+        cluster.send(pieces)
+    assert capsys.readouterr().out.count("tasks of plr-test: 1 pending (PartitionTimeLimit)\n") == 1
+
+
+def test_an_error_lets_the_tasks_run_and_says_how_to_end_them(cluster, capsys):
+    def fail(record: dict) -> None:
+        raise ValueError("the disk of the records is gone")
+
+    pieces = cluster.pieces("record", "wait")
+    with pytest.raises(ValueError, match="the disk of the records is gone"):
+        send_and_wait(pieces, Slurm(**FAST), "plr-test", cluster.sweep / "slurm", ended=fail)
+    cancel = f"scancel --user={os.getuid()} --name=plr-test"
+    assert f"the SLURM tasks of plr-test run on; to end them: {cancel}\n" in capsys.readouterr().err
+    assert queued_tasks("plr-test") == {"1_1": "running"}
+    subprocess.run(cancel.split(), check=True)
 
 
 def test_an_interruption_cancels_what_was_sent(cluster, capsys):
@@ -203,7 +246,7 @@ def test_an_interruption_cancels_what_was_sent(cluster, capsys):
         send_and_wait(pieces, Slurm(**FAST), "plr-test", cluster.sweep / "slurm", ended=interrupt)
     assert "cancelling the SLURM tasks of plr-test" in capsys.readouterr().err
     assert cluster.asked[-1] == f"scancel --user={os.getuid()} --name=plr-test"
-    assert queued_tasks("plr-test") == set()
+    assert queued_tasks("plr-test") == {}
 
 
 def test_a_task_that_slurm_starts_again_does_not_repeat_what_has_a_record(cluster):
@@ -350,7 +393,7 @@ def test_a_killed_command_loses_nothing_that_was_sent(cluster):
     with subprocess.Popen([sys.executable, "-u", "-c", code], stdout=subprocess.PIPE, text=True) as driver:
         assert driver.stdout.readline() == "sent to SLURM as 1, named plr-test, tasks: 2\n"
         driver.kill()
-    assert queued_tasks("plr-test") == {"1_0", "1_1"}
+    assert queued_tasks("plr-test").keys() == {"1_0", "1_1"}
     (cluster.sweep / "go").touch()
     deadline = time.monotonic() + 60
     while queued_tasks("plr-test") and time.monotonic() < deadline:
