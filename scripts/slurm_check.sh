@@ -24,11 +24,19 @@ if [ -n "$lacking" ]; then
     install="apt-get install --yes --no-install-recommends --option DPkg::Lock::Timeout=120 slurm-wlm munge"
     [ "$(id -u)" = 0 ] || refuse "these are missing:$lacking; as root: apt-get update && $install"
     say "missing:$lacking; installing slurm-wlm and munge with apt-get"
+    ours="munge slurmctld slurmd"
+    if [ -d /run/systemd/system ]; then  # those that run already are somebody's
+        for service in munge slurmctld slurmd; do
+            if systemctl is-active --quiet "$service"; then ours=${ours/$service/}; fi
+        done
+    fi
     export DEBIAN_FRONTEND=noninteractive
     apt-get update --quiet --quiet
     $install --quiet --quiet >/dev/null
     if [ -d /run/systemd/system ]; then  # a package starts its services; this check needs none of them
-        systemctl stop munge slurmctld slurmd 2>/dev/null || true
+        for service in $ours; do
+            systemctl stop "$service" 2>/dev/null || true
+        done
     fi
 fi
 

@@ -109,7 +109,7 @@ def _costs(costs: Mapping[str, Any]) -> Iterator[str]:
     rows = [(row["measure"], f"{_significant(row['value'])} {row['unit']}".strip()) for row in costs["rows"]]
     yield from _rows(("What", "Cost"), rows)
     yield ""
-    yield f"Measured on {costs['measured_at'][:10]} at {costs['code_commit'][:12]}, {costs['cores']} cores."
+    yield f"Measured on {costs['measured_at'][:10]} at {costs['code_commit']}, {costs['cores']} cores."
 
 
 def _significant(value: float) -> str:

@@ -11,16 +11,24 @@ import pytest
 from commands import run
 from filelock import FileLock, Timeout
 
+from benchmarks.costs import LOOK_UPS
 from src import stage_files
 from src.cohort.file import read_cohort, write_cohort
 from src.cohort.synthetic import generate
 from src.combination import CohortCard, Combination, Step
 from src.evaluation.tuning import Tuning
 from src.isolation import ProcessDied
-from src.pipeline import Pipeline, _warn_of_odd_mask, log_failure, open_tracking, run_combination
+from src.pipeline import (
+    Pipeline,
+    _warn_of_odd_mask,
+    find_finished,
+    log_failure,
+    open_tracking,
+    run_combination,
+)
 from src.provenance import accelerator
 from src.results.bootstrap_pickle import load
-from src.tracking import list_runs
+from src.tracking import Tracking, list_runs
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +228,19 @@ def test_stages_are_shared_by_combinations(combination):
     names = [run.experiment for run in list_runs(combination.tracking_uri)]
     counts = {n: names.count(f"PLR_{n}") for n in ("OutlierDetection", "Imputation", "Classification")}
     assert counts == {"OutlierDetection": 1, "Imputation": 2, "Classification": 3}
+
+
+def test_look_ups_of_a_combination_on_stages_that_are_there_are_as_many_as_the_costs_say(
+    combination, monkeypatch
+):
+    run_combination(combination)
+    asked = []
+    find = Tracking.find
+    monkeypatch.setattr(Tracking, "find", lambda self, *key: asked.append(key) or find(self, *key))
+    other = with_step(combination, "classifier", "src.classifiers.xgboost.XGBoost", n_trees=3)
+    find_finished(other, open_tracking(other))  # as the command does before it hands it to a process
+    run_combination(other)
+    assert len(asked) == LOOK_UPS
 
 
 def test_what_is_logged(combination):

@@ -18,7 +18,7 @@ FAULTS = {"killed": {"survived": 1234, "rows_lost": 3, "date": "2001-02-03", "co
 READ = {"inputs": 7, "outcomes": {"refused": 6, "clean": 1}, "slowest_s": 0.5}
 FUZZ = {"cohort": READ | {"date": "2002-03-04", "commit": "def"}}
 ROWS = [("a run", 12345.6, "h"), ("a file", 0.01234, "MB")]
-COSTS = {"measured_at": "2003-04-05T06:07:08", "code_commit": "a" * 40, "cores": 2}
+COSTS = {"measured_at": "2003-04-05T06:07:08", "code_commit": "aaaaaaaaaaaa+changes", "cores": 2}
 COSTS["rows"] = [dict(zip(("measure", "value", "unit"), row, strict=True)) for row in ROWS]
 PAGE = "# Title\n\n<!-- {0} -->\nold\n<!-- /{0} -->\nThe rest.\n"
 PAGES = {"README.md": PAGE.format("robustness"), "ARCHITECTURE.md": PAGE.format("costs")}
@@ -57,7 +57,7 @@ def test_what_was_measured_is_kept_and_stands_in_the_page(run, tmp_path):
     costs = (tmp_path / "ARCHITECTURE.md").read_text()
     assert (
         "| a run | 12,346 h |\n| a file | 0.0123 MB |" in costs
-        and "2003-04-05 at aaaaaaaaaaaa, 2 cores" in costs
+        and "2003-04-05 at aaaaaaaaaaaa+changes, 2 cores" in costs
     )
     assert "old" not in page
     newer = {"stopped": FAULTS["killed"] | {"survived": 9, "rows_lost": 0}}
