@@ -27,7 +27,7 @@ from src.tracking import list_runs
 CELLS = ("outlier=SpeedMAD,Hampel", "imputation=linear", "classifier=LogisticRegression")
 SMALL = ("profile=smoke", "evaluation.n_iterations=5", "baseline.features=age", "evaluation.n_jobs=1")
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
-UNLIKE = "sweep_id|process|record|.*_run_id"  # tags in which two undisturbed sweeps differ
+UNLIKE = "sweep_id|process|record|files|.*_run_id"  # tags in which two undisturbed sweeps differ
 EDITS = {
     "configs/outlier/Hampel.yaml": ("n_sds: 4.0", "n_sds: 2.0"),
     "src/outliers/hampel.py": ("> self.n_sds", "> 0.5 * self.n_sds"),
