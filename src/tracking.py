@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import os
 import re
@@ -456,6 +457,21 @@ def artifact_folder(run: StoredRun, artifact_root: Path | None = None) -> Path:
     if own is not None and own.is_dir():
         return own
     return DOWNLOADS / f"{Path(run.run_id).name}-{run.end_time}"  # a run that goes on may get more
+
+
+def is_complete(run: StoredRun, folder: Path) -> bool:
+    """Whether a run's folder of artifacts is there, with every file and size that its tag `files` lists."""
+    if not folder.is_dir():
+        return False
+    files = json.loads(run.tags.get("files") or "{}")
+    return all(_has_size(folder / name, size) for name, size in files.items())
+
+
+def _has_size(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except FileNotFoundError:
+        return False
 
 
 def is_local(run: StoredRun) -> bool:

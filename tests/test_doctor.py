@@ -17,6 +17,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pytest
 from commands import ROOT, env, run
@@ -140,12 +141,99 @@ def test_a_copied_store_lets_the_other_be(places, tmp_path):
     assert the(tracking_store.check_addresses(places)).status == "ok"
 
 
-def test_artifacts_that_are_gone(places):
-    shutil.rmtree(folder_of(places, by_kind(places)["combination"]))
+def list_files(places: Places) -> None:
+    """Have every run tell the files it has, as a sweep does."""
+    for one in list_runs(places.uri):
+        folder = folder_of(places, one) / "artifacts"
+        sizes = {str(p.relative_to(folder)): p.stat().st_size for p in folder.rglob("*") if p.is_file()}
+        sql = "INSERT OR REPLACE INTO tags (key, value, run_uuid) VALUES ('files', ?, ?)"
+        write(places.sqlite, (sql, [json.dumps(sizes), one.run_id]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "file"),
+    [("combination", ""), ("combination", "bootstrap_results.pkl"), ("PLR_Featurization", "features.npz")],
+)
+def test_artifacts_that_are_gone(places, kind, file):
+    list_files(places)
+    run = by_kind(places)[kind]
+    if file:
+        (folder_of(places, run) / "artifacts" / file).unlink()
+    else:
+        shutil.rmtree(folder_of(places, run))
+    before, after = mend(tracking_store.check_addresses, places)
+    assert before.status == "problem"
+    assert before.sentence.startswith("1 finished run without artifacts, or not with all of them: copy them")
+    assert run.run_id in before.details[0]
+    assert after.status == "ok"
+    assert run.run_id not in {left.run_id for left in list_runs(places.uri)}
+    assert not folder_of(places, run).exists()
+    assert len(list_runs(places.uri)) == len(list(places.artifacts.glob("PLR_*/*"))) == 4
+
+
+def test_a_file_of_another_size_is_no_artifact(places):
+    list_files(places)
+    run = by_kind(places)["PLR_Featurization"]
+    with (folder_of(places, run) / "artifacts" / "features.npz").open("r+b") as file:
+        file.truncate(10)
+    assert run.run_id in the(tracking_store.check_addresses(places)).details[0]
+
+
+def test_runs_without_artifacts_that_were_made_again_are_let_be(places):
+    old = by_kind(places)["combination"]
+    new, place = replace(old, run_id="0" * 32), folder_of(places, old)
+    shutil.copytree(place, folder_of(places, new))
+    shutil.rmtree(place)
+    write(
+        places.sqlite,
+        ("CREATE TABLE again AS SELECT * FROM runs WHERE run_uuid = ?", [old.run_id]),
+        ("UPDATE again SET run_uuid = ?, start_time = start_time + 1", [new.run_id]),
+        ("UPDATE again SET artifact_uri = replace(artifact_uri, ?, run_uuid)", [old.run_id]),
+        ("INSERT INTO runs SELECT * FROM again", []),
+        (
+            "INSERT INTO tags SELECT key, value, ? FROM tags WHERE run_uuid = ? AND key = 'stage_key'",
+            [new.run_id, old.run_id],
+        ),
+    )
+    assert the(tracking_store.check_addresses(places)).status == "ok"
+    shutil.rmtree(folder_of(places, new))
+    assert len(the(tracking_store.check_addresses(places)).details) == 2
+
+
+def test_a_run_that_has_its_artifacts_again_is_not_deleted(places):
+    place = folder_of(places, by_kind(places)["combination"])
+    place.rename(places.here / "aside")
+    repair = the(tracking_store.check_addresses(places)).repair
+    (places.here / "aside").rename(place)
+    assert repair.do() == "0 runs deleted"
+    assert len(list_runs(places.uri)) == 5 and place.is_dir()
+
+
+def test_the_folder_of_a_run_that_is_a_link_is_let_be(places, tmp_path):
+    place, other = folder_of(places, by_kind(places)["combination"]), tmp_path / "other"
+    shutil.rmtree(place)
+    other.mkdir()
+    place.symlink_to(other)
+    assert the(tracking_store.check_addresses(places)).repair.do() == "0 runs deleted"
+    assert len(list_runs(places.uri)) == 5 and place.is_symlink() and other.is_dir()
+
+
+def test_nothing_is_deleted_where_no_run_has_artifacts(places):
+    places.artifacts.rename(places.here / "unmounted")
     finding = the(tracking_store.check_addresses(places))
-    assert (finding.status, finding.repair) == ("problem", None)
-    assert finding.sentence.startswith("1 finished run without artifacts: copy them into")
-    assert "SpeedMAD__linear__LogisticRegression" in finding.details[0]
+    assert (finding.status, finding.repair, len(finding.details)) == ("problem", None, 5)
+
+
+def test_artifacts_of_somebody_else_are_not_taken_for_gone(places, monkeypatch):
+    def is_complete(run: StoredRun, folder: Path) -> bool:
+        if folder.is_relative_to(places.artifacts):
+            return False
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    write(places.sqlite, ("UPDATE runs SET artifact_uri = '/home/somebody/' || run_uuid", []))
+    monkeypatch.setattr(tracking_store, "is_complete", is_complete)
+    finding = the(tracking_store.check_addresses(places))
+    assert (finding.status, finding.repair, len(finding.details)) == ("warning", None, 5)
 
 
 def test_artifacts_in_another_place(places, tmp_path):
@@ -423,6 +511,18 @@ def test_the_results_database(places, built, version, status, said):
     make_database(places.database, built, version)
     finding = the(results.check_database(places))
     assert (finding.status, said in finding.sentence) == (status, True)
+
+
+def test_runs_that_the_results_database_left_out(places):
+    make_database(places.database, 4e9)
+    run = by_kind(places)["combination"]
+    with closing(duckdb.connect(str(places.database))) as connection:
+        row = "INSERT INTO excluded_runs VALUES (?, 'name', 'combination', ?, 'the artifact is missing')"
+        connection.executemany(row, [[run.run_id, "rejected"], ["0" * 32, "rejected"], ["1" * 32, "failed"]])
+    finding = the(results.check_database(places))
+    assert finding.status == "warning"
+    assert finding.sentence.startswith("1 run of the store left out because something is wrong")
+    assert finding.details == (f"name ({run.run_id}): the artifact is missing",)
 
 
 def test_a_results_database_that_is_none(places):
