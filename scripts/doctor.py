@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sqlite3
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 if TYPE_CHECKING:
-    from src.doctor.finding import Finding
+    from src.doctor.finding import Finding, Repair
+    from src.doctor.places import Places
 
 DATABASE = ROOT / "data" / "public" / "foundation_plr_results.db"
 LISTED = 10  # lines of details; --json has all
@@ -25,36 +27,55 @@ LISTED = 10  # lines of details; --json has all
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; 0 when there is no problem (or none is left), 1 when there is."""
     options = _options(arguments)
-    from src.doctor.examination import examine
+    from src.doctor.examination import examine, examine_installation
     from src.doctor.finding import PROBLEM
-    from src.doctor.places import Places
-    from src.tracking import default_tracking_uri
 
-    uri = options.tracking_uri or default_tracking_uri()
-    places = Places(uri, options.db.absolute(), Path.cwd(), options.artifact_root)
-    findings = examine(places)
+    findings = examine_installation()
+    if not any(finding.status == PROBLEM for finding in findings):
+        findings += examine(_places(options))
     if not options.json:
         for finding in findings:
             print(_lines(finding))
-    mended = _clean(findings, options.yes, options.json) if options.clean else []
+    mended, refused = _clean(findings, options.yes, options.json) if options.clean else ([], [])
     if options.json:
         print(json.dumps([_plain(finding, finding in mended) for finding in findings], indent=1))
     elif not options.clean and any(finding.repair for finding in findings):
         print("What --clean would ask:")
         print("\n".join(f"  {finding.repair.question}" for finding in findings if finding.repair))
-    return int(any(finding.status == PROBLEM and finding not in mended for finding in findings))
+    return int(bool(refused) or any(f.status == PROBLEM and f not in mended for f in findings))
 
 
-def _clean(findings: list[Finding], yes: bool, silent: bool) -> list[Finding]:
-    """Ask about each kind of thing and clean up what is agreed to; return what was."""
-    mended = []
+def _places(options: argparse.Namespace) -> Places:
+    from src.doctor.places import Places
+    from src.tracking import default_tracking_uri  # needs packages that may be missing
+
+    uri = options.tracking_uri or default_tracking_uri()
+    return Places(uri, options.db.absolute(), Path.cwd(), options.artifact_root)
+
+
+def _clean(findings: list[Finding], yes: bool, silent: bool) -> tuple[list[Finding], list[Finding]]:
+    """Ask about each kind of thing and clean up what is agreed to; return what was, and what could not be."""
+    mended: list[Finding] = []
+    refused: list[Finding] = []
     for finding in findings:
         if finding.repair and (yes or _agreed(finding.repair.question)):
-            done = finding.repair.do()
-            mended.append(finding)
-            if not silent:
-                print(f"{finding.check}: {done}")
-    return mended
+            (mended if _mend(finding.check, finding.repair, silent) else refused).append(finding)
+    return mended, refused
+
+
+def _mend(check: str, repair: Repair, silent: bool) -> bool:
+    """Clean up one kind of thing; say what was done, or why not all could be."""
+    from src.doctor.finding import reason
+    from src.tracking import TrackingError
+
+    try:
+        done = repair.do()
+    except (OSError, sqlite3.Error, TrackingError) as error:
+        print(f"{check}: not all could be cleaned up ({reason(error)}): mend that first", file=sys.stderr)
+        return False
+    if not silent:
+        print(f"{check}: {done}")
+    return True
 
 
 def _agreed(question: str) -> bool:

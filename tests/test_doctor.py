@@ -15,6 +15,7 @@ import tempfile
 import time
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -277,6 +278,11 @@ def cut_short(path: Path) -> None:
         (damage_an_index, "is damaged ("),
         (cut_short, "cannot be read"),
         (lambda p: p.write_text("x" * 5000), "is not a database"),
+        (lambda p: p.write_bytes(b""), "cannot be read"),
+        (
+            lambda p: foreign(p),
+            "cannot be read: no such table: params; expected an MLflow sqlite file; restore",
+        ),
     ],
 )
 def test_a_damaged_store(places, hurt, said):
@@ -286,7 +292,75 @@ def test_a_damaged_store(places, hurt, said):
     finding = the(tracking_store.check_store(places))
     assert finding.status == "problem"
     assert said in finding.sentence
-    assert "from a copy" in finding.sentence
+    assert finding.sentence.endswith("restore it from a copy, or move it away and run the sweeps again")
+
+
+def test_a_store_that_is_locked_for_readers_too(places, monkeypatch):
+    write(places.sqlite, ("PRAGMA journal_mode=DELETE", []))
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, timeout=0.1))
+    with closing(sqlite3.connect(places.sqlite)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        finding = the(tracking_store.check_store(places))
+    assert (
+        finding.sentence == f"{places.sqlite} is locked by another program: wait until it is done, or end it"
+    )
+
+
+def refuse(monkeypatch, of: object, name: str, place: Path) -> None:
+    """Have a function refuse what lies in a place, as another user's folder does; root may all."""
+    real = getattr(of, name)
+
+    def refusing(path, *arguments, **named):
+        if Path(path).is_relative_to(place):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *arguments, **named)
+
+    monkeypatch.setattr(of, name, refusing)
+
+
+def test_a_store_in_a_folder_that_is_closed(places, monkeypatch):
+    refuse(monkeypatch, Path, "is_file", places.here)
+    finding = the(tracking_store.check_store(places))
+    assert (finding.status, finding.sentence) == (
+        "problem",
+        f"{places.sqlite}: Permission denied; get the right to read it and its folder",
+    )
+
+
+def test_a_check_that_may_not_look_keeps_what_it_found_and_others_go_on(doctor, places, monkeypatch):
+    shutil.rmtree(folder_of(places, by_kind(places)["combination"]))
+    refuse(monkeypatch, Path, "is_dir", places.artifacts / "PLR_Imputation")
+    real = tracking_store.check_unfinished_runs
+
+    def stops(places):
+        yield from real(places)
+        raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr(tracking_store, "check_unfinished_runs", stops)
+    status, text = doctor("--json")
+    found = [(finding["check"], finding["status"], finding["sentence"]) for finding in json.loads(text)]
+    (said,) = [sentence for check, status, sentence in found if (check, status) == ("artifacts", "warning")]
+    assert said.startswith(f"could not be looked at in full ({places.artifacts / 'PLR_Imputation'}")
+    assert "Permission denied): mend that and look again" in said
+    unfinished = [(status, sentence) for check, status, sentence in found if check == "unfinished runs"]
+    assert [status for status, _ in unfinished] == ["ok", "warning"]
+    assert "(database is locked)" in unfinished[1][1]
+    assert (found[-1][0], status) == ("disk", 0)
+
+
+def test_a_repair_that_is_refused_leaves_the_others_to_be_made(doctor, places, monkeypatch):
+    lost = places.artifacts / "PLR_Imputation" / ("0" * 32)
+    checkpoint = places.artifacts / ".unfinished" / "0123456789abcdef"
+    for folder in (lost, checkpoint):
+        folder.mkdir(parents=True)
+    refuse(monkeypatch, shutil, "rmtree", lost)
+    status, text = doctor("--clean", "--yes", "--json")
+    mended = {finding["check"]: finding["mended"] for finding in json.loads(text) if finding["repair"]}
+    assert (status, mended) == (1, {"artifact folders": False, "checkpoints": True})
+    assert lost.is_dir() and not checkpoint.exists()
+    assert doctor.errors == [
+        f"artifact folders: not all could be cleaned up ({lost}: Permission denied): mend that first"
+    ]
 
 
 def test_no_store_yet(tmp_path):
@@ -423,7 +497,7 @@ def test_folders_of_a_store_in_the_same_place_are_kept(places, empty_store):
     assert the(stages.check_folders(places)).status == "ok"
 
 
-def test_checkpoints_of_an_interrupted_training(places):
+def test_checkpoints_of_an_interrupted_training(places, monkeypatch):
     folder = places.artifacts / ".unfinished" / "0123456789abcdef"
     folder.mkdir(parents=True)
     (folder / "network-1.pt").write_bytes(b"x" * 2000)
@@ -433,6 +507,9 @@ def test_checkpoints_of_an_interrupted_training(places):
         assert the(leftovers.check_checkpoints(places)).status == "ok"
         waiting = leftovers._give_up(places.artifacts, [folder])
         assert waiting == "checkpoints of 0 trainings deleted" and folder.exists()
+    with monkeypatch.context() as patch:  # another user's lock cannot be tried
+        refuse(patch, os, "open", places.artifacts / ".locks")
+        assert the(leftovers.check_checkpoints(places)).status == "ok"
     before, after = mend(leftovers.check_checkpoints, places)
     assert before.sentence.startswith("1 interrupted training (2.0 kB): repeat the command")
     assert after.status == "ok" and not folder.exists() and link.is_symlink()
@@ -576,20 +653,27 @@ def test_odd_rows_are_skipped_or_named(places):
     assert "1 run left" in finding.sentence  # the one whose tag is as it was
 
 
-def test_an_environment_that_lacks_something(tmp_path, monkeypatch, places):
+def test_an_environment_that_lacks_something(tmp_path, monkeypatch):
     project = '[project]\nrequires-python = ">=9.1"\ndependencies = ["numpy<1", "no-such-thing"]\n'
     (tmp_path / "pyproject.toml").write_text(project)
     (tmp_path / "constraints.txt").write_text("# exact\nnumpy==0.1\nno-such-thing==1\n")
     monkeypatch.setattr(environment, "ROOT", tmp_path)
-    finding = the(environment.check_python(places))
+    finding = the(environment.check_python())
     assert (finding.status, "is not >=9.1: make a new environment" in finding.sentence) == ("problem", True)
-    finding = the(environment.check_packages(places))
+    finding = the(environment.check_packages())
     assert (finding.status, "make setup" in finding.sentence) == ("problem", True)
     assert [line.partition(" (")[0] for line in finding.details] == ["numpy<1", "no-such-thing"]
     (tmp_path / "pyproject.toml").write_text('[project]\ndependencies = ["numpy"]\n')
-    finding = the(environment.check_packages(places))
+    finding = the(environment.check_packages())
     assert (finding.status, len(finding.details)) == ("warning", 1)
     assert finding.sentence.startswith("1 package not as pinned")
+
+
+def test_a_python_without_the_packages_is_told_to_get_them():
+    words = ("-S", str(ROOT / "scripts" / "doctor.py"), "--clean")  # without site-packages
+    done = run(*words, expect=1)
+    assert done.stdout == f"problem  packages: {sys.executable} has none of this project's; run: make setup\n"
+    assert done.stderr == ""
 
 
 def test_optional_packages_name_the_methods_that_need_them(monkeypatch, places):
@@ -623,6 +707,14 @@ def test_room_on_the_disk(places, monkeypatch, free, status):
     assert f"artifacts PLR_Classification: {size}" in finding.details
 
 
+def test_the_size_of_a_folder_that_cannot_be_entered(tmp_path, monkeypatch):
+    (tmp_path / "closed").mkdir()
+    for file in (tmp_path / "own", tmp_path / "closed" / "other"):
+        file.write_text("x" * 100)
+    refuse(monkeypatch, Path, "is_dir", tmp_path / "closed" / "other")
+    assert size_of([tmp_path]) == 100
+
+
 @pytest.fixture
 def doctor(places, monkeypatch, capsys):
     """The command on that store."""
@@ -634,7 +726,9 @@ def doctor(places, monkeypatch, capsys):
     def command(*words: str, answers: str = "") -> tuple[int, str]:
         monkeypatch.setattr(sys, "stdin", io.StringIO(answers))
         status = module.main(["--tracking-uri", places.uri, "--db", str(places.database), *words])
-        return status, capsys.readouterr().out
+        printed = capsys.readouterr()
+        command.errors = printed.err.splitlines()
+        return status, printed.out
 
     return command
 

@@ -9,25 +9,30 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from src.doctor.finding import OK, PROBLEM, WARNING, Finding, Repair, count
+from src.doctor.finding import OK, PROBLEM, WARNING, Finding, Repair, count, reason
 from src.doctor.places import Places
 from src.tracking import StoredRun, Tracking, TrackingError, is_complete, is_dead, is_local, path_of
 
 _WAIT_S = 2.0
+_LOCKED = "is locked by another program: wait until it is done, or end it"
+_GET_RIGHT = "get the right to read it and its folder"
+_RESTORE = "restore it from a copy, or move it away and run the sweeps again"
 
 
 def check_store(places: Places) -> Iterator[Finding]:
     """Whether the store answers, is sound and can be written."""
     path = places.sqlite
-    if path is not None and not path.is_file():
-        yield Finding("tracking store", WARNING, f"there is no {path} yet: the first run makes it")
-        return
     try:
+        if path is not None and not path.is_file():
+            yield Finding("tracking store", WARNING, f"there is no {path} yet: the first run makes it")
+            return
         n_runs, odd = len(places.store.runs), tuple(places.store.unreadable)
         trouble = "" if path is None else _damage(path) or _not_writable(path)
     except TrackingError as error:
-        other = "" if path is None else "; or restore it from a copy"
-        yield Finding("tracking store", PROBLEM, f"{error}{other}")
+        yield Finding("tracking store", PROBLEM, _unreadable(path, str(error)))
+        return
+    except OSError as error:
+        yield Finding("tracking store", PROBLEM, f"{reason(error)}; {_GET_RIGHT}")
         return
     if trouble:
         yield Finding("tracking store", PROBLEM, trouble)
@@ -38,6 +43,14 @@ def check_store(places: Places) -> Iterator[Finding]:
         yield Finding("tracking store", OK, f"{places.uri}: {count(n_runs, 'run')}")
 
 
+def _unreadable(path: Path | None, error: str) -> str:
+    if path is None:
+        return error
+    if "locked" in error:
+        return f"{path} {_LOCKED}"
+    return f"{error}; {_GET_RIGHT if 'unable to open' in error else _RESTORE}"
+
+
 def _damage(path: Path) -> str:
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
@@ -46,8 +59,8 @@ def _damage(path: Path) -> str:
         answer = [(str(error),)]
     if answer == [("ok",)]:
         return ""
-    reason = "; ".join(" ".join(str(line).split()) for (line,) in answer)
-    return f"{path} is damaged ({reason}): restore it from a copy, or move it away and run the sweeps again"
+    said = "; ".join(" ".join(str(line).split()) for (line,) in answer)
+    return f"{path} is damaged ({said}): {_RESTORE}"
 
 
 def _not_writable(path: Path) -> str:
@@ -57,7 +70,7 @@ def _not_writable(path: Path) -> str:
             connection.execute("ROLLBACK")
     except sqlite3.OperationalError as error:
         if "locked" in str(error):
-            return f"{path} is locked by another program: wait until it is done, or end it"
+            return f"{path} {_LOCKED}"
         return f"{path} cannot be written ({error}): give yourself the right to, or free disk space"
     return ""
 
