@@ -21,7 +21,7 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 import pytest
-from commands import ROOT, env, run
+from commands import ROOT, env, run, unread
 from filelock import FileLock
 
 from src.doctor import environment, leftovers, results, stages, tracking_store
@@ -723,8 +723,8 @@ def doctor(places, monkeypatch, capsys):
     spec.loader.exec_module(module)
     monkeypatch.chdir(places.here)
 
-    def command(*words: str, answers: str = "") -> tuple[int, str]:
-        monkeypatch.setattr(sys, "stdin", io.StringIO(answers))
+    def command(*words: str, answers: object = "") -> tuple[int, str]:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(answers) if isinstance(answers, str) else answers)
         status = module.main(["--tracking-uri", places.uri, "--db", str(places.database), *words])
         printed = capsys.readouterr()
         command.errors = printed.err.splitlines()
@@ -762,8 +762,50 @@ def test_the_command_exits_with_1_for_a_problem(doctor, places):
     assert (found["artifacts"]["status"], found["tracking store"]["status"]) == ("problem", "ok")
 
 
-@pytest.mark.parametrize("words", [("--clean", "--json"), ("--tracking-uri", "sqlite:///relative.db")])
-def test_what_cannot_be_meant_is_refused(doctor, words):
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--clean", "--json"), "--clean asks; with --json add --yes"),
+        (("--yes",), "--yes answers the questions of --clean; add that"),
+        (("--tracking-uri", "sqlite:///relative.db"), "write sqlite:/// followed by an absolute path"),
+        (("--tracking-uri", "sqlite:///{here}"), "{here} is no file; expected the place of an MLflow sqlite"),
+        (("--tracking-uri", "sqlite:///{here}/pipe"), "{here}/pipe is no file; expected the place of an"),
+        (("--tracking-uri=",), "argument --tracking-uri: is empty; leave the option out"),
+        (("--db", "{here}"), "{here} is no file; expected the place of a results database in --db"),
+        (("--db=",), "argument --db: is empty"),
+        (("--artifact-root=",), "argument --artifact-root: is empty"),
+        (("--artifact-root", "{here}/none"), "there is no folder {here}/none; make or mount it, or correct"),
+        (("--artifact-root", "{here}/mlflow.db"), "there is no folder {here}/mlflow.db"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(doctor, places, capsys, words, said):
+    os.mkfifo(places.here / "pipe")
     with pytest.raises(SystemExit) as refused:
-        doctor(*words)
+        doctor(*(word.format(here=places.here) for word in words))
     assert refused.value.code == 2
+    assert said.format(here=places.here) in capsys.readouterr().err
+
+
+def test_nobody_is_there_to_answer_or_answers_with_ctrl_c(doctor, places, monkeypatch, capsys):
+    checkpoint = places.artifacts / ".unfinished" / "0123456789abcdef"
+    checkpoint.mkdir(parents=True)
+    status, text = doctor("--clean", answers=None)
+    assert status == 0 and "Delete the checkpoints of 1 interrupted training (0 bytes)? [y/N] \n" in text
+
+    class CtrlC:
+        def readline(self):
+            raise KeyboardInterrupt
+
+    status, _ = doctor("--clean", answers=CtrlC())
+    assert (status, doctor.errors) == (130, ["", "stopped; repeat the command to go on"])
+    assert checkpoint.exists()
+
+
+@pytest.mark.parametrize("words", [("--clean", "--yes"), ("--help",)], ids=["clean", "help"])
+def test_nobody_reads_what_it_prints(places, words):
+    checkpoint = places.artifacts / ".unfinished" / "0123456789abcdef"
+    checkpoint.mkdir(parents=True)
+    where = "--tracking-uri", places.uri, "--db", str(places.database)
+    done = unread(str(ROOT / "scripts" / "doctor.py"), *where, *words)
+    assert (done.returncode, done.stderr) == (2, "nobody reads any more what this prints: stopped\n")
+    assert checkpoint.exists()
