@@ -78,7 +78,8 @@ def _measure(name: str, run: Callable[[bool], list[Row]], quick: bool) -> list[R
 def main() -> None:
     """Run the command line; a requirement that is not met is shown and does not change the exit status."""
     found = find_benchmarks()
-    about = "\n".join(f"  {name:<12}{str(m.__doc__).splitlines()[0]}" for name, m in found.items())
+    width = max(map(len, found))
+    about = "\n".join(f"  {name:<{width}}  {str(m.__doc__).splitlines()[0]}" for name, m in found.items())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Measure what the project promises: one table per benchmark, each number beside what is\n"

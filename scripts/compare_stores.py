@@ -105,7 +105,7 @@ def _different_estimates(path: Path, other: Path) -> list[str]:
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("store", metavar="STORE", help="address of an MLflow store, or sqlite file")
     parser.add_argument("other", nargs="?", metavar="OTHER", help="another one, to compare it with")

@@ -147,11 +147,10 @@ def _starter() -> ThreadPoolExecutor:
 def _server() -> Any:
     """Start the process that children are forked from: it has loaded the heavy libraries once.
 
-    Libraries read their thread counts at import, so they are set before; a stage that wants more threads
-    asks its library for them.
+    Libraries read their thread counts at import, so they are set before, whatever the user's environment says
+    of them: a worker has its share of the cores. A stage that wants more threads asks its library for them.
     """
-    for variable in THREAD_VARIABLES:
-        os.environ.setdefault(variable, "1")
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["src.preload"])
     return context

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -45,7 +46,10 @@ def main() -> None:
     # argparse takes words after a flag for its own if others stood before it.
     sys.argv[1:] = sorted(words, key=lambda word: word not in ("-m", "--multirun"))
     try:
-        _job()
+        try:
+            _job()
+        finally:
+            print(end="", flush=True)  # at exit it would be too late to say what is below
     except SystemExit as stop:
         if type(stop) is SystemExit and stop.code == 1:  # Hydra's own exit; a failed run has one of ours
             from src.settings import explain_unknown_keys
@@ -55,6 +59,10 @@ def main() -> None:
     except KeyboardInterrupt:
         print("stopped; the same command goes on where this one was", file=sys.stderr)
         sys.exit(STOPPED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what waits would be tried again
+        print("nobody reads any more what this prints: stopped", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,23 @@ def run(*words: str, cwd: Path = ROOT, expect: int = 0) -> subprocess.CompletedP
     return done
 
 
+def unread(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run `python WORDS` where nobody reads what it prints."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    inherited = {name: value for name, value in env(ROOT).items() if name != "PYTHONUNBUFFERED"}
+    with os.fdopen(writer) as nobody:
+        return subprocess.run(
+            [sys.executable, *words],
+            cwd=ROOT,
+            stdout=nobody,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=inherited,
+            check=False,
+        )
+
+
 def start(*words: str, cwd: Path = ROOT) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, *words],

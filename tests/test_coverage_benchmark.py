@@ -1,11 +1,15 @@
 """The simulation of coverage: its models, its truths and its planted error have to be right themselves."""
 
+import sys
+from types import ModuleType
+
 import numpy as np
 import pytest
 import statsmodels.api as sm
 from scipy.special import expit, logit
 from sklearn.tree import DecisionTreeClassifier
 
+from benchmarks.__main__ import main
 from benchmarks.coverage import (
     N_FEATURES,
     PREVALENCE,
@@ -116,3 +120,16 @@ def test_one_sample_tells_of_every_metric_whether_its_interval_holds():
     assert {metric.name for metric in ITERATION_METRICS} <= set(held)
     assert all(h.exists for name, h in held.items() if "optimism" not in name)
     assert all(h.whole or not h.half for h in held.values())
+
+
+def test_the_help_has_names_and_what_they_measure_apart(monkeypatch, capsys):
+    found = {name: ModuleType(name, f"What {name} is.") for name in ("costs", "a_long_name_of_one")}
+    monkeypatch.setattr("benchmarks.__main__.find_benchmarks", lambda: found)
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    lines = capsys.readouterr().out.splitlines()
+    assert {
+        "  costs               What costs is.",
+        "  a_long_name_of_one  What a_long_name_of_one is.",
+    } <= set(lines)

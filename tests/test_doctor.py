@@ -15,11 +15,13 @@ import tempfile
 import time
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pytest
-from commands import ROOT, env, run
+from commands import ROOT, env, run, unread
 from filelock import FileLock
 
 from src.doctor import environment, leftovers, results, stages, tracking_store
@@ -140,12 +142,99 @@ def test_a_copied_store_lets_the_other_be(places, tmp_path):
     assert the(tracking_store.check_addresses(places)).status == "ok"
 
 
-def test_artifacts_that_are_gone(places):
-    shutil.rmtree(folder_of(places, by_kind(places)["combination"]))
+def list_files(places: Places) -> None:
+    """Have every run tell the files it has, as a sweep does."""
+    for one in list_runs(places.uri):
+        folder = folder_of(places, one) / "artifacts"
+        sizes = {str(p.relative_to(folder)): p.stat().st_size for p in folder.rglob("*") if p.is_file()}
+        sql = "INSERT OR REPLACE INTO tags (key, value, run_uuid) VALUES ('files', ?, ?)"
+        write(places.sqlite, (sql, [json.dumps(sizes), one.run_id]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "file"),
+    [("combination", ""), ("combination", "bootstrap_results.pkl"), ("PLR_Featurization", "features.npz")],
+)
+def test_artifacts_that_are_gone(places, kind, file):
+    list_files(places)
+    run = by_kind(places)[kind]
+    if file:
+        (folder_of(places, run) / "artifacts" / file).unlink()
+    else:
+        shutil.rmtree(folder_of(places, run))
+    before, after = mend(tracking_store.check_addresses, places)
+    assert before.status == "problem"
+    assert before.sentence.startswith("1 finished run without artifacts, or not with all of them: copy them")
+    assert run.run_id in before.details[0]
+    assert after.status == "ok"
+    assert run.run_id not in {left.run_id for left in list_runs(places.uri)}
+    assert not folder_of(places, run).exists()
+    assert len(list_runs(places.uri)) == len(list(places.artifacts.glob("PLR_*/*"))) == 4
+
+
+def test_a_file_of_another_size_is_no_artifact(places):
+    list_files(places)
+    run = by_kind(places)["PLR_Featurization"]
+    with (folder_of(places, run) / "artifacts" / "features.npz").open("r+b") as file:
+        file.truncate(10)
+    assert run.run_id in the(tracking_store.check_addresses(places)).details[0]
+
+
+def test_runs_without_artifacts_that_were_made_again_are_let_be(places):
+    old = by_kind(places)["combination"]
+    new, place = replace(old, run_id="0" * 32), folder_of(places, old)
+    shutil.copytree(place, folder_of(places, new))
+    shutil.rmtree(place)
+    write(
+        places.sqlite,
+        ("CREATE TABLE again AS SELECT * FROM runs WHERE run_uuid = ?", [old.run_id]),
+        ("UPDATE again SET run_uuid = ?, start_time = start_time + 1", [new.run_id]),
+        ("UPDATE again SET artifact_uri = replace(artifact_uri, ?, run_uuid)", [old.run_id]),
+        ("INSERT INTO runs SELECT * FROM again", []),
+        (
+            "INSERT INTO tags SELECT key, value, ? FROM tags WHERE run_uuid = ? AND key = 'stage_key'",
+            [new.run_id, old.run_id],
+        ),
+    )
+    assert the(tracking_store.check_addresses(places)).status == "ok"
+    shutil.rmtree(folder_of(places, new))
+    assert len(the(tracking_store.check_addresses(places)).details) == 2
+
+
+def test_a_run_that_has_its_artifacts_again_is_not_deleted(places):
+    place = folder_of(places, by_kind(places)["combination"])
+    place.rename(places.here / "aside")
+    repair = the(tracking_store.check_addresses(places)).repair
+    (places.here / "aside").rename(place)
+    assert repair.do() == "0 runs deleted"
+    assert len(list_runs(places.uri)) == 5 and place.is_dir()
+
+
+def test_the_folder_of_a_run_that_is_a_link_is_let_be(places, tmp_path):
+    place, other = folder_of(places, by_kind(places)["combination"]), tmp_path / "other"
+    shutil.rmtree(place)
+    other.mkdir()
+    place.symlink_to(other)
+    assert the(tracking_store.check_addresses(places)).repair.do() == "0 runs deleted"
+    assert len(list_runs(places.uri)) == 5 and place.is_symlink() and other.is_dir()
+
+
+def test_nothing_is_deleted_where_no_run_has_artifacts(places):
+    places.artifacts.rename(places.here / "unmounted")
     finding = the(tracking_store.check_addresses(places))
-    assert (finding.status, finding.repair) == ("problem", None)
-    assert finding.sentence.startswith("1 finished run without artifacts: copy them into")
-    assert "SpeedMAD__linear__LogisticRegression" in finding.details[0]
+    assert (finding.status, finding.repair, len(finding.details)) == ("problem", None, 5)
+
+
+def test_artifacts_of_somebody_else_are_not_taken_for_gone(places, monkeypatch):
+    def is_complete(run: StoredRun, folder: Path) -> bool:
+        if folder.is_relative_to(places.artifacts):
+            return False
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    write(places.sqlite, ("UPDATE runs SET artifact_uri = '/home/somebody/' || run_uuid", []))
+    monkeypatch.setattr(tracking_store, "is_complete", is_complete)
+    finding = the(tracking_store.check_addresses(places))
+    assert (finding.status, finding.repair, len(finding.details)) == ("warning", None, 5)
 
 
 def test_artifacts_in_another_place(places, tmp_path):
@@ -189,6 +278,11 @@ def cut_short(path: Path) -> None:
         (damage_an_index, "is damaged ("),
         (cut_short, "cannot be read"),
         (lambda p: p.write_text("x" * 5000), "is not a database"),
+        (lambda p: p.write_bytes(b""), "cannot be read"),
+        (
+            lambda p: foreign(p),
+            "cannot be read: no such table: params; expected an MLflow sqlite file; restore",
+        ),
     ],
 )
 def test_a_damaged_store(places, hurt, said):
@@ -198,7 +292,75 @@ def test_a_damaged_store(places, hurt, said):
     finding = the(tracking_store.check_store(places))
     assert finding.status == "problem"
     assert said in finding.sentence
-    assert "from a copy" in finding.sentence
+    assert finding.sentence.endswith("restore it from a copy, or move it away and run the sweeps again")
+
+
+def test_a_store_that_is_locked_for_readers_too(places, monkeypatch):
+    write(places.sqlite, ("PRAGMA journal_mode=DELETE", []))
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, timeout=0.1))
+    with closing(sqlite3.connect(places.sqlite)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        finding = the(tracking_store.check_store(places))
+    assert (
+        finding.sentence == f"{places.sqlite} is locked by another program: wait until it is done, or end it"
+    )
+
+
+def refuse(monkeypatch, of: object, name: str, place: Path) -> None:
+    """Have a function refuse what lies in a place, as another user's folder does; root may all."""
+    real = getattr(of, name)
+
+    def refusing(path, *arguments, **named):
+        if Path(path).is_relative_to(place):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *arguments, **named)
+
+    monkeypatch.setattr(of, name, refusing)
+
+
+def test_a_store_in_a_folder_that_is_closed(places, monkeypatch):
+    refuse(monkeypatch, Path, "is_file", places.here)
+    finding = the(tracking_store.check_store(places))
+    assert (finding.status, finding.sentence) == (
+        "problem",
+        f"{places.sqlite}: Permission denied; get the right to read it and its folder",
+    )
+
+
+def test_a_check_that_may_not_look_keeps_what_it_found_and_others_go_on(doctor, places, monkeypatch):
+    shutil.rmtree(folder_of(places, by_kind(places)["combination"]))
+    refuse(monkeypatch, Path, "is_dir", places.artifacts / "PLR_Imputation")
+    real = tracking_store.check_unfinished_runs
+
+    def stops(places):
+        yield from real(places)
+        raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr(tracking_store, "check_unfinished_runs", stops)
+    status, text = doctor("--json")
+    found = [(finding["check"], finding["status"], finding["sentence"]) for finding in json.loads(text)]
+    (said,) = [sentence for check, status, sentence in found if (check, status) == ("artifacts", "warning")]
+    assert said.startswith(f"could not be looked at in full ({places.artifacts / 'PLR_Imputation'}")
+    assert "Permission denied): mend that and look again" in said
+    unfinished = [(status, sentence) for check, status, sentence in found if check == "unfinished runs"]
+    assert [status for status, _ in unfinished] == ["ok", "warning"]
+    assert "(database is locked)" in unfinished[1][1]
+    assert (found[-1][0], status) == ("disk", 0)
+
+
+def test_a_repair_that_is_refused_leaves_the_others_to_be_made(doctor, places, monkeypatch):
+    lost = places.artifacts / "PLR_Imputation" / ("0" * 32)
+    checkpoint = places.artifacts / ".unfinished" / "0123456789abcdef"
+    for folder in (lost, checkpoint):
+        folder.mkdir(parents=True)
+    refuse(monkeypatch, shutil, "rmtree", lost)
+    status, text = doctor("--clean", "--yes", "--json")
+    mended = {finding["check"]: finding["mended"] for finding in json.loads(text) if finding["repair"]}
+    assert (status, mended) == (1, {"artifact folders": False, "checkpoints": True})
+    assert lost.is_dir() and not checkpoint.exists()
+    assert doctor.errors == [
+        f"artifact folders: not all could be cleaned up ({lost}: Permission denied): mend that first"
+    ]
 
 
 def test_no_store_yet(tmp_path):
@@ -335,7 +497,7 @@ def test_folders_of_a_store_in_the_same_place_are_kept(places, empty_store):
     assert the(stages.check_folders(places)).status == "ok"
 
 
-def test_checkpoints_of_an_interrupted_training(places):
+def test_checkpoints_of_an_interrupted_training(places, monkeypatch):
     folder = places.artifacts / ".unfinished" / "0123456789abcdef"
     folder.mkdir(parents=True)
     (folder / "network-1.pt").write_bytes(b"x" * 2000)
@@ -345,6 +507,9 @@ def test_checkpoints_of_an_interrupted_training(places):
         assert the(leftovers.check_checkpoints(places)).status == "ok"
         waiting = leftovers._give_up(places.artifacts, [folder])
         assert waiting == "checkpoints of 0 trainings deleted" and folder.exists()
+    with monkeypatch.context() as patch:  # another user's lock cannot be tried
+        refuse(patch, os, "open", places.artifacts / ".locks")
+        assert the(leftovers.check_checkpoints(places)).status == "ok"
     before, after = mend(leftovers.check_checkpoints, places)
     assert before.sentence.startswith("1 interrupted training (2.0 kB): repeat the command")
     assert after.status == "ok" and not folder.exists() and link.is_symlink()
@@ -425,6 +590,18 @@ def test_the_results_database(places, built, version, status, said):
     assert (finding.status, said in finding.sentence) == (status, True)
 
 
+def test_runs_that_the_results_database_left_out(places):
+    make_database(places.database, 4e9)
+    run = by_kind(places)["combination"]
+    with closing(duckdb.connect(str(places.database))) as connection:
+        row = "INSERT INTO excluded_runs VALUES (?, 'name', 'combination', ?, 'the artifact is missing')"
+        connection.executemany(row, [[run.run_id, "rejected"], ["0" * 32, "rejected"], ["1" * 32, "failed"]])
+    finding = the(results.check_database(places))
+    assert finding.status == "warning"
+    assert finding.sentence.startswith("1 run of the store left out because something is wrong")
+    assert finding.details == (f"name ({run.run_id}): the artifact is missing",)
+
+
 def test_a_results_database_that_is_none(places):
     places.database.parent.mkdir()
     places.database.write_text("x" * 10_000)
@@ -476,20 +653,27 @@ def test_odd_rows_are_skipped_or_named(places):
     assert "1 run left" in finding.sentence  # the one whose tag is as it was
 
 
-def test_an_environment_that_lacks_something(tmp_path, monkeypatch, places):
+def test_an_environment_that_lacks_something(tmp_path, monkeypatch):
     project = '[project]\nrequires-python = ">=9.1"\ndependencies = ["numpy<1", "no-such-thing"]\n'
     (tmp_path / "pyproject.toml").write_text(project)
     (tmp_path / "constraints.txt").write_text("# exact\nnumpy==0.1\nno-such-thing==1\n")
     monkeypatch.setattr(environment, "ROOT", tmp_path)
-    finding = the(environment.check_python(places))
+    finding = the(environment.check_python())
     assert (finding.status, "is not >=9.1: make a new environment" in finding.sentence) == ("problem", True)
-    finding = the(environment.check_packages(places))
+    finding = the(environment.check_packages())
     assert (finding.status, "make setup" in finding.sentence) == ("problem", True)
     assert [line.partition(" (")[0] for line in finding.details] == ["numpy<1", "no-such-thing"]
     (tmp_path / "pyproject.toml").write_text('[project]\ndependencies = ["numpy"]\n')
-    finding = the(environment.check_packages(places))
+    finding = the(environment.check_packages())
     assert (finding.status, len(finding.details)) == ("warning", 1)
     assert finding.sentence.startswith("1 package not as pinned")
+
+
+def test_a_python_without_the_packages_is_told_to_get_them():
+    words = ("-S", str(ROOT / "scripts" / "doctor.py"), "--clean")  # without site-packages
+    done = run(*words, expect=1)
+    assert done.stdout == f"problem  packages: {sys.executable} has none of this project's; run: make setup\n"
+    assert done.stderr == ""
 
 
 def test_optional_packages_name_the_methods_that_need_them(monkeypatch, places):
@@ -523,6 +707,14 @@ def test_room_on_the_disk(places, monkeypatch, free, status):
     assert f"artifacts PLR_Classification: {size}" in finding.details
 
 
+def test_the_size_of_a_folder_that_cannot_be_entered(tmp_path, monkeypatch):
+    (tmp_path / "closed").mkdir()
+    for file in (tmp_path / "own", tmp_path / "closed" / "other"):
+        file.write_text("x" * 100)
+    refuse(monkeypatch, Path, "is_dir", tmp_path / "closed" / "other")
+    assert size_of([tmp_path]) == 100
+
+
 @pytest.fixture
 def doctor(places, monkeypatch, capsys):
     """The command on that store."""
@@ -531,10 +723,12 @@ def doctor(places, monkeypatch, capsys):
     spec.loader.exec_module(module)
     monkeypatch.chdir(places.here)
 
-    def command(*words: str, answers: str = "") -> tuple[int, str]:
-        monkeypatch.setattr(sys, "stdin", io.StringIO(answers))
+    def command(*words: str, answers: object = "") -> tuple[int, str]:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(answers) if isinstance(answers, str) else answers)
         status = module.main(["--tracking-uri", places.uri, "--db", str(places.database), *words])
-        return status, capsys.readouterr().out
+        printed = capsys.readouterr()
+        command.errors = printed.err.splitlines()
+        return status, printed.out
 
     return command
 
@@ -568,8 +762,50 @@ def test_the_command_exits_with_1_for_a_problem(doctor, places):
     assert (found["artifacts"]["status"], found["tracking store"]["status"]) == ("problem", "ok")
 
 
-@pytest.mark.parametrize("words", [("--clean", "--json"), ("--tracking-uri", "sqlite:///relative.db")])
-def test_what_cannot_be_meant_is_refused(doctor, words):
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--clean", "--json"), "--clean asks; with --json add --yes"),
+        (("--yes",), "--yes answers the questions of --clean; add that"),
+        (("--tracking-uri", "sqlite:///relative.db"), "write sqlite:/// followed by an absolute path"),
+        (("--tracking-uri", "sqlite:///{here}"), "{here} is no file; expected the place of an MLflow sqlite"),
+        (("--tracking-uri", "sqlite:///{here}/pipe"), "{here}/pipe is no file; expected the place of an"),
+        (("--tracking-uri=",), "argument --tracking-uri: is empty; leave the option out"),
+        (("--db", "{here}"), "{here} is no file; expected the place of a results database in --db"),
+        (("--db=",), "argument --db: is empty"),
+        (("--artifact-root=",), "argument --artifact-root: is empty"),
+        (("--artifact-root", "{here}/none"), "there is no folder {here}/none; make or mount it, or correct"),
+        (("--artifact-root", "{here}/mlflow.db"), "there is no folder {here}/mlflow.db"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(doctor, places, capsys, words, said):
+    os.mkfifo(places.here / "pipe")
     with pytest.raises(SystemExit) as refused:
-        doctor(*words)
+        doctor(*(word.format(here=places.here) for word in words))
     assert refused.value.code == 2
+    assert said.format(here=places.here) in capsys.readouterr().err
+
+
+def test_nobody_is_there_to_answer_or_answers_with_ctrl_c(doctor, places, monkeypatch, capsys):
+    checkpoint = places.artifacts / ".unfinished" / "0123456789abcdef"
+    checkpoint.mkdir(parents=True)
+    status, text = doctor("--clean", answers=None)
+    assert status == 0 and "Delete the checkpoints of 1 interrupted training (0 bytes)? [y/N] \n" in text
+
+    class CtrlC:
+        def readline(self):
+            raise KeyboardInterrupt
+
+    status, _ = doctor("--clean", answers=CtrlC())
+    assert (status, doctor.errors) == (130, ["", "stopped; repeat the command to go on"])
+    assert checkpoint.exists()
+
+
+@pytest.mark.parametrize("words", [("--clean", "--yes"), ("--help",)], ids=["clean", "help"])
+def test_nobody_reads_what_it_prints(places, words):
+    checkpoint = places.artifacts / ".unfinished" / "0123456789abcdef"
+    checkpoint.mkdir(parents=True)
+    where = "--tracking-uri", places.uri, "--db", str(places.database)
+    done = unread(str(ROOT / "scripts" / "doctor.py"), *where, *words)
+    assert (done.returncode, done.stderr) == (2, "nobody reads any more what this prints: stopped\n")
+    assert checkpoint.exists()

@@ -11,7 +11,7 @@ from multiprocessing.context import ForkServerProcess
 
 import pytest
 
-from src.isolation import ProcessDied, run_isolated
+from src.isolation import THREAD_VARIABLES, ProcessDied, _server, run_isolated
 
 
 def double(x, send):
@@ -50,6 +50,14 @@ def test_returns_the_result_and_passes_messages():
     messages = []
     assert run_isolated(double, 21, on_message=messages.append) == 42
     assert [m for m in messages if m is not None] == [("stage", "half way")]
+
+
+def test_a_child_starts_one_thread_whatever_the_environment_says(monkeypatch):
+    for variable in THREAD_VARIABLES:
+        monkeypatch.setenv(variable, "8")
+    _server.cache_clear()
+    _server()
+    assert [os.environ[variable] for variable in THREAD_VARIABLES] == ["1"] * len(THREAD_VARIABLES)
 
 
 def test_a_killed_child_is_an_error_with_its_exit_code():

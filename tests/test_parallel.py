@@ -97,6 +97,12 @@ def test_the_script_that_compares_stores_finds_the_same_and_differences(stores, 
     assert capsys.readouterr().out.count("is in one store only") == 14
 
 
+def test_the_script_that_compares_stores_takes_no_part_of_an_option(capsys):
+    with pytest.raises(SystemExit):
+        compare("sqlite:////nowhere.db", "--write", "2")
+    assert "unrecognized arguments: --write" in capsys.readouterr().err
+
+
 def test_a_killed_worker_costs_its_combination_and_the_command_completes_again(stores):
     words = ("-m", "src.train", "-m", *CELLS, *SMALL, *TWO, "evaluation.seed=7")
     process = start(*words, *places(stores["two"]))

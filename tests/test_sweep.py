@@ -15,7 +15,7 @@ from subprocess import PIPE
 import duckdb
 import pytest
 import yaml
-from commands import ROOT, run, start, summary
+from commands import ROOT, run, start, summary, unread
 from hydra import compose, initialize_config_dir
 from methods import step_of
 
@@ -414,3 +414,8 @@ def test_help_names_the_choices_and_imports_no_heavy_library():
     assert {"LOF", "pupil-gt"} < set(detectors)
     assert f"outlier: {', '.join(detectors)}" in output
     assert output.strip().endswith("[]")
+
+
+def test_help_that_nobody_reads_to_its_end():
+    done = unread("-m", "src.train", "--help")
+    assert (done.returncode, done.stderr) == (2, "nobody reads any more what this prints: stopped\n")

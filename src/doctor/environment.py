@@ -14,7 +14,7 @@ from src.doctor.places import ROOT, Places
 _SETUP = "run: make setup"
 
 
-def check_python(places: Places) -> Iterator[Finding]:
+def check_python() -> Iterator[Finding]:
     """Whether the project's metadata allow this Python."""
     from packaging.specifiers import SpecifierSet
 
@@ -27,7 +27,7 @@ def check_python(places: Places) -> Iterator[Finding]:
         )
 
 
-def check_packages(places: Places) -> Iterator[Finding]:
+def check_packages() -> Iterator[Finding]:
     """Whether what pyproject.toml needs is installed, and as constraints.txt pins it."""
     installed = _installed()
     lacking = _lacking(_project()["dependencies"], installed)

@@ -63,15 +63,22 @@ def left_behind(
 
 
 def size_of(paths: Iterable[Path]) -> int:
-    """Return the bytes of files, and of all files in folders; what vanishes meanwhile does not count."""
+    """Return the bytes of files, and of all files in folders; what vanishes or is not ours does not count."""
     total = 0
     for path in paths:
         for file in (path, *path.rglob("*")):
             try:
                 total += file.lstat().st_size if not file.is_dir() else 0
-            except FileNotFoundError:
+            except (FileNotFoundError, PermissionError):
                 continue
     return total
+
+
+def reason(error: Exception) -> str:
+    """Return what went wrong, and where if the error says so."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def shown(n_bytes: float) -> str:

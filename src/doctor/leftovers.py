@@ -44,12 +44,12 @@ def _checkpoints(root: Path) -> list[Path]:
 
 def _in_use(root: Path, key: str) -> bool:
     """Whether a process of this store computes the stage: it holds the lock then."""
-    if not (root / ".locks" / key).exists():
-        return False
     try:
+        if not (root / ".locks" / key).exists():
+            return False
         with FileLock(root / ".locks" / key, timeout=0):
             return False
-    except Timeout:
+    except (Timeout, PermissionError):  # somebody else's lock cannot be tried
         return True
 
 

@@ -12,10 +12,11 @@ from src.tracking import DOWNLOADS
 
 _SCARCE, _NONE_LEFT = 5e9, 5e8  # bytes: a sweep of 440 combinations takes some 3 GB
 _EXTRACT = "python scripts/extract_results.py"
+_REJECTED = "SELECT run_id, run_name, detail FROM excluded_runs WHERE reason = 'rejected' ORDER BY ALL"
 
 
 def check_database(places: Places) -> Iterator[Finding]:
-    """Whether the results database is there, of this version, and as new as the store's runs."""
+    """Whether the results database is there, of this version, and has what the store has."""
     from src.results.database import ResultsError, open_results
 
     runs = places.store.runs
@@ -27,6 +28,7 @@ def check_database(places: Places) -> Iterator[Finding]:
     try:
         with open_results(places.database) as database:
             built = database.query("SELECT epoch_ms(created_at) AS built FROM provenance")["built"].iloc[0]
+            rejected = database.query(_REJECTED)
     except ResultsError as error:
         yield Finding("results database", PROBLEM, str(error))
         return
@@ -34,7 +36,16 @@ def check_database(places: Places) -> Iterator[Finding]:
     if newer:
         sentence = f"{count(len(newer), 'run')} ended after it was built; take them in: {_EXTRACT}"
         yield Finding("results database", WARNING, sentence)
-    else:
+    left_out = rejected[rejected["run_id"].isin([run.run_id for run in runs])]
+    if len(left_out):
+        sentence = (
+            f"{count(len(left_out), 'run')} of the store left out because something is wrong with what is "
+            "there: mend that, or delete such a run (mlflow runs delete --run-id ...) and repeat the sweep; "
+            f"then take it in: {_EXTRACT}"
+        )
+        details = tuple(f"{run.run_name} ({run.run_id}): {run.detail}" for run in left_out.itertuples())
+        yield Finding("results database", WARNING, sentence, details)
+    if not newer and not len(left_out):
         yield Finding("results database", OK, f"{places.database} has every run of the store")
 
 

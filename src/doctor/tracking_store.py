@@ -6,27 +6,33 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from src.doctor.finding import OK, PROBLEM, WARNING, Finding, Repair, count
+from src.doctor.finding import OK, PROBLEM, WARNING, Finding, Repair, count, reason
 from src.doctor.places import Places
-from src.tracking import StoredRun, Tracking, TrackingError, is_dead, path_of
+from src.tracking import StoredRun, Tracking, TrackingError, is_complete, is_dead, is_local, path_of
 
 _WAIT_S = 2.0
+_LOCKED = "is locked by another program: wait until it is done, or end it"
+_GET_RIGHT = "get the right to read it and its folder"
+_RESTORE = "restore it from a copy, or move it away and run the sweeps again"
 
 
 def check_store(places: Places) -> Iterator[Finding]:
     """Whether the store answers, is sound and can be written."""
     path = places.sqlite
-    if path is not None and not path.is_file():
-        yield Finding("tracking store", WARNING, f"there is no {path} yet: the first run makes it")
-        return
     try:
+        if path is not None and not path.is_file():
+            yield Finding("tracking store", WARNING, f"there is no {path} yet: the first run makes it")
+            return
         n_runs, odd = len(places.store.runs), tuple(places.store.unreadable)
         trouble = "" if path is None else _damage(path) or _not_writable(path)
     except TrackingError as error:
-        other = "" if path is None else "; or restore it from a copy"
-        yield Finding("tracking store", PROBLEM, f"{error}{other}")
+        yield Finding("tracking store", PROBLEM, _unreadable(path, str(error)))
+        return
+    except OSError as error:
+        yield Finding("tracking store", PROBLEM, f"{reason(error)}; {_GET_RIGHT}")
         return
     if trouble:
         yield Finding("tracking store", PROBLEM, trouble)
@@ -37,6 +43,14 @@ def check_store(places: Places) -> Iterator[Finding]:
         yield Finding("tracking store", OK, f"{places.uri}: {count(n_runs, 'run')}")
 
 
+def _unreadable(path: Path | None, error: str) -> str:
+    if path is None:
+        return error
+    if "locked" in error:
+        return f"{path} {_LOCKED}"
+    return f"{error}; {_GET_RIGHT if 'unable to open' in error else _RESTORE}"
+
+
 def _damage(path: Path) -> str:
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
@@ -45,8 +59,8 @@ def _damage(path: Path) -> str:
         answer = [(str(error),)]
     if answer == [("ok",)]:
         return ""
-    reason = "; ".join(" ".join(str(line).split()) for (line,) in answer)
-    return f"{path} is damaged ({reason}): restore it from a copy, or move it away and run the sweeps again"
+    said = "; ".join(" ".join(str(line).split()) for (line,) in answer)
+    return f"{path} is damaged ({said}): {_RESTORE}"
 
 
 def _not_writable(path: Path) -> str:
@@ -56,7 +70,7 @@ def _not_writable(path: Path) -> str:
             connection.execute("ROLLBACK")
     except sqlite3.OperationalError as error:
         if "locked" in str(error):
-            return f"{path} is locked by another program: wait until it is done, or end it"
+            return f"{path} {_LOCKED}"
         return f"{path} cannot be written ({error}): give yourself the right to, or free disk space"
     return ""
 
@@ -85,8 +99,12 @@ def check_unfinished_runs(places: Places) -> Iterator[Finding]:
 
 @dataclass(frozen=True)
 class _Addresses:
-    """Finished runs by what became of their artifacts."""
+    """Finished runs by what became of their artifacts.
 
+    Those that are here, in the store's own place, are stale if the store says another one.
+    """
+
+    here: list[StoredRun]
     stale: list[StoredRun]
     elsewhere: list[StoredRun]
     gone: list[StoredRun]
@@ -112,11 +130,35 @@ def check_addresses(places: Places) -> Iterator[Finding]:
         )
         yield Finding("artifacts", WARNING, sentence, _names(found.elsewhere))
     if found.gone:
-        sentence = (
-            f"{count(len(found.gone), 'finished run')} without artifacts: copy them into {root}, or repeat "
-            "the sweep, which makes them again"
-        )
-        yield Finding("artifacts", PROBLEM, sentence, _names(found.gone))
+        yield _without_artifacts(places, root, found)
+
+
+def _without_artifacts(places: Places, root: Path, found: _Addresses) -> Finding:
+    gone = count(len(found.gone), "finished run")
+    sentence = (
+        f"{gone} without artifacts, or not with all of them: copy them into {root}, or repeat the sweep, "
+        "which makes again what is needed, and then delete the others with --clean"
+    )
+    repair = Repair(
+        f"Delete {gone} whose artifacts are gone, with what is left of them?",
+        partial(_delete_gone, places, root, {run.run_id for run in found.gone}),
+    )
+    # Where none has any, they may be on a disk that is not mounted now.
+    return Finding("artifacts", PROBLEM, sentence, _names(found.gone), repair if found.here else None)
+
+
+def _delete_gone(places: Places, root: Path, listed: set[str]) -> str:
+    """Delete the runs that were listed and are without artifacts still; nothing reads what is left of those.
+
+    A run's folder that is a link leads out of this store's own place, and its run is left alone.
+    """
+    gone = [run for run in _sorted_by_place(places.read_again().runs, root).gone if run.run_id in listed]
+    folders = [(run, folder) for run in gone if not (folder := _own(run, root).parent).is_symlink()]
+    tracking = Tracking(places.uri, tuple({run.experiment for run, _ in folders}), places.artifacts)
+    for run, folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)  # to be set aside, as all of a run that is discarded is
+        tracking.discard(run, folder)
+    return f"{count(len(folders), 'run')} deleted"
 
 
 def _moved(places: Places, found: _Addresses, locations: list[str]) -> Finding:
@@ -151,21 +193,39 @@ def _moved(places: Places, found: _Addresses, locations: list[str]) -> Finding:
 
 
 def _sorted_by_place(runs: list[StoredRun], root: Path) -> _Addresses:
-    found = _Addresses([], [], [])
+    """Sort runs, oldest first; of those that are gone the ones that were made again do not count."""
+    here, elsewhere, experiments = [], [], _experiments()
+    gone: dict[tuple[str, str], list[StoredRun]] = {}
     for run in runs:
-        stored, own = path_of(run.artifact_uri), _own(run, root)
-        is_stored = _is_folder(stored)
-        if run.status != "FINISHED" or (own.is_dir() and is_stored and own.samefile(stored)):
+        if run.status != "FINISHED":
             continue
-        where = found.stale if own.is_dir() else found.elsewhere if is_stored else found.gone
-        where.append(run)
-    return found
+        key = run.experiment, run.tags.get("stage_key") or run.run_id
+        if is_complete(run, _own(run, root)):
+            here.append(run)
+            gone.pop(key, None)
+        elif _may_be_elsewhere(run):
+            elsewhere.append(run)
+            gone.pop(key, None)
+        elif run.experiment in experiments:
+            gone.setdefault(key, []).append(run)
+    stale = [run for run in here if not _is_stored_as(run, _own(run, root))]
+    return _Addresses(here, stale, elsewhere, [run for same in gone.values() for run in same])
 
 
-def _is_folder(path: Path) -> bool:
+def _may_be_elsewhere(run: StoredRun) -> bool:
+    """Whether the artifacts are where the store says, or that cannot be told here."""
     try:
-        return path.is_dir()
+        return not is_local(run) or is_complete(run, path_of(run.artifact_uri))
+    except PermissionError:
+        return True
     except OSError:  # a name that no file can have
+        return False
+
+
+def _is_stored_as(run: StoredRun, own: Path) -> bool:
+    try:
+        return own.samefile(path_of(run.artifact_uri))
+    except (OSError, ValueError):  # there is no such place, or may be none
         return False
 
 
@@ -175,13 +235,17 @@ def _own(run: StoredRun, root: Path) -> Path:
 
 def _stale_locations(path: Path, root: Path) -> list[str]:
     """Experiments of this program whose new runs would be written into another folder than the store's."""
-    from src.registry import load_registry
-
-    own = {e.experiment for e in load_registry().experiments.values()}
+    own = _experiments()
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
         rows = connection.execute("SELECT name, artifact_location FROM experiments").fetchall()
     places = {name: path_of(place or "") for name, place in rows if name in own}
     return [name for name, place in places.items() if place != root.absolute() / name]
+
+
+def _experiments() -> set[str]:
+    from src.registry import load_registry
+
+    return {experiment.experiment for experiment in load_registry().experiments.values()}
 
 
 def _names(runs: list[StoredRun]) -> tuple[str, ...]:
