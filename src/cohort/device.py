@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +24,11 @@ LARGEST_GAP_S = 0.1
 LABEL_COLUMNS = ("file", "subject_code", "class_label", "age")
 
 MAX_BYTES = 4 * 2**20
-"""Of a raw file; 66 s take 0.13 MB."""
+"""Of a raw file, of which 66 s take 0.13 MB, or of the table of labels."""
 
 _LARGEST = 1e9  # of any number in a file; beyond it no sum is safe
+_MOST_COLUMNS = 50  # of the table of labels
+_LONGEST = {"file": 255, "subject_code": 500, "eye": 100}  # bytes: of a file's name, and in a cohort file
 _FIELDS = {"time": 1, "pupil": 2, "red": 9, "blue": 11}  # 0-based places in a row
 _FEWEST_FIELDS = 12
 _END_TOLERANCE_S = 0.1
@@ -207,8 +211,8 @@ def read_labels(path: str | Path) -> pd.DataFrame:
     Raises
     ------
     CohortError
-        If a column or code is missing, a file listed twice, an age no number, a label unknown, or one eye of
-        a subject given twice with nothing to tell the recordings apart.
+        If a column or code is missing, a text too long, a file listed twice or elsewhere, an age no number, a
+        label unknown, or one eye of a subject given twice with nothing to tell the recordings apart.
     """
     path = Path(path)
     table = _read_text_table(path)
@@ -224,6 +228,7 @@ def read_labels(path: str | Path) -> pd.DataFrame:
             raise CohortError(
                 f"{table[name].isna().idxmax()}: {name} is empty; expected a value in every row"
             )
+    _check_texts(table)
     if table["file"].duplicated().any():
         first = table[table["file"].duplicated()].iloc[0]
         raise CohortError(f"{first.name}: file {first['file']!r} is listed twice; expected one row per file")
@@ -239,6 +244,20 @@ def read_labels(path: str | Path) -> pd.DataFrame:
     _check_one_recording(path.name, out)
     out["order"] = out.pop("name") + " " + out["file"]
     return out.sort_values("file").reset_index(drop=True)
+
+
+def _check_texts(table: pd.DataFrame) -> None:
+    """Refuse what a cohort file cannot hold, and files that are not in the folder itself."""
+    for name, longest in _LONGEST.items():
+        size = table.get(name, pd.Series()).dropna().map(lambda text: len(text.encode()))
+        if (size > longest).any():
+            raise CohortError(
+                f"{size.idxmax()}: {name} has {size.max()} bytes; expected at most {longest}: shorten it"
+            )
+    elsewhere = table[table["file"].map(lambda file: Path(file).name != file)]
+    if not elsewhere.empty:
+        first = elsewhere.iloc[0]
+        raise CohortError(f"{first.name}: file is {first['file']!r}; expected a file's name without a path")
 
 
 def _check_one_recording(labels: str, table: pd.DataFrame) -> None:
@@ -259,17 +278,56 @@ def _check_one_recording(labels: str, table: pd.DataFrame) -> None:
 
 def _read_text_table(path: Path) -> pd.DataFrame:
     """Read a CSV as text, spaces trimmed, empty as missing."""
-    if not path.is_file():
+    if not _is_file(path):
         raise CohortError(f"{path}: no such file; expected the table of labels (--labels)")
+    if path.stat().st_size > MAX_BYTES:
+        raise CohortError(
+            f"{path.name}: {path.stat().st_size} bytes; expected the table of labels, at most {MAX_BYTES}"
+        )
     try:
-        table = pd.read_csv(path, dtype="str", skipinitialspace=True)
+        text = path.read_text(encoding="utf-8-sig")
+        _check_fields(path.name, text)
+        table = pd.read_csv(io.StringIO(text), dtype="str", skipinitialspace=True, index_col=False)
     except pd.errors.EmptyDataError as error:
         raise CohortError(f"{path.name}: the file is empty; expected {','.join(LABEL_COLUMNS)}") from error
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise CohortError(
+            f"{path.name}: not a text file (UTF-8): save it as CSV in the encoding UTF-8"
+        ) from error
+    except (csv.Error, pd.errors.ParserError) as error:
         raise CohortError(f"{path.name}: not readable as CSV: {error}") from error
     if table.empty:
         raise CohortError(f"{path.name}: no rows below the header; expected one row per recording")
     return table.apply(lambda column: column.str.strip().replace("", None))
+
+
+def _check_fields(file: str, text: str) -> None:
+    """Refuse a header that is none, and rows with more fields than it has."""
+    rows = csv.reader(io.StringIO(text), skipinitialspace=True)
+    header = [name.strip() for name in next(filter(None, rows), [])]
+    if len(header) > _MOST_COLUMNS:
+        raise CohortError(
+            f"{file}: {len(header)} columns; expected {','.join(LABEL_COLUMNS)} and few others, at most "
+            f"{_MOST_COLUMNS}"
+        )
+    if twice := [name for name in header if name and header.count(name) > 1]:
+        raise CohortError(
+            f"{file}: the column {twice[0][:50]!r} is there twice; expected each once: remove one"
+        )
+    for number, fields in enumerate(filter(None, rows), start=2):
+        if len(fields) > len(header):
+            raise CohortError(
+                f"{file}, row {number}: {len(fields)} fields; expected the {len(header)} of the header: put "
+                'a text with a comma in double quotes ("), and remove commas at the end'
+            )
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; one whose name no file can have is not there."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def import_recordings(folder: str | Path, labels: str | Path) -> tuple[Cohort, pd.DataFrame]:
@@ -327,7 +385,7 @@ def _check_files(folder: Path, labels: Path, listed: pd.Series) -> None:
     if not folder.is_dir():
         raise CohortError(f"{folder}: no such folder; expected the folder of raw recordings")
     present = {file.name for file in folder.glob("*.csv") if file.resolve() != labels.resolve()}
-    absent = sorted(file for file in listed if not (folder / file).is_file())
+    absent = sorted(file for file in listed if not _is_file(folder / file))
     if absent:
         raise CohortError(
             f"{labels.name}: {absent[0]!r} is not in {folder.name}/; expected every listed file there"

@@ -17,8 +17,10 @@ from scipy.special import expit
 
 from src.evaluation.auc import corners, delong_components, equal_neighbours, running_sums
 from src.evaluation.calibration import clipped_logit
-from src.evaluation.resampling import subject_index
+from src.evaluation.resampling import subject_index, summed_by_subject
 from src.evaluation.rows import Rows, ranked_blocks, ratio
+
+_PAIRED_AT_ONCE = 256  # recordings held against all others: memory in proportion to their number
 
 
 def influence_se(influence: np.ndarray, subject_y: np.ndarray) -> np.ndarray:
@@ -72,10 +74,14 @@ def model_scatter(y_prob_all: np.ndarray, left_out: np.ndarray) -> float:
     w = left_out.astype(np.float64)
     p = np.where(left_out, y_prob_all, 0.0)
     deviation = w * (p - np.nan_to_num(ratio(p.sum(axis=0), w.sum(axis=0))))
-    both = np.maximum(w.T @ w, 1)
-    covariance = deviation.T @ deviation / both
-    noise = np.outer(np.diag(covariance), np.diag(covariance)) / both
-    return 4 * max(float((covariance**2 - noise).sum()), 0.0) / p.shape[1] ** 2
+    variance = (deviation**2).sum(axis=0) / np.maximum(w.sum(axis=0), 1)
+    total = 0.0
+    for start in range(0, p.shape[1], _PAIRED_AT_ONCE):
+        some = slice(start, start + _PAIRED_AT_ONCE)
+        both = np.maximum(w[:, some].T @ w, 1)
+        covariance = deviation[:, some].T @ deviation / both
+        total += float((covariance**2 - np.outer(variance[some], variance) / both).sum())
+    return 4 * max(total, 0.0) / p.shape[1] ** 2
 
 
 def delong_influence(y: np.ndarray, p: np.ndarray, groups: Sequence[str] | np.ndarray) -> np.ndarray:
@@ -104,10 +110,8 @@ def delong_influence(y: np.ndarray, p: np.ndarray, groups: Sequence[str] | np.nd
     labels, scores = np.asarray(y).astype(np.int64), np.asarray(p, dtype=np.float64)
     index, subject_y = subject_index(labels, groups)
     seen = np.isfinite(scores).all(axis=0)
-    member = np.zeros((labels.size, subject_y.size))
-    member[np.arange(labels.size), index] = 1
     n_of_class = np.bincount(labels[seen], minlength=2)
-    known = member[seen].any(axis=0)
+    known = np.bincount(index[seen], minlength=subject_y.size) > 0
     if n_of_class.min() == 0:
         return np.full((len(scores), subject_y.size), np.nan)
     shares = np.empty((len(scores), seen.sum()))
@@ -116,7 +120,9 @@ def delong_influence(y: np.ndarray, p: np.ndarray, groups: Sequence[str] | np.nd
     case = labels[seen] == 1
     shares[:, case] -= shares[:, case].mean(axis=1, keepdims=True)
     shares[:, ~case] -= shares[:, ~case].mean(axis=1, keepdims=True)
-    return np.where(known, known.sum() * (shares / n_of_class[labels[seen]]) @ member[seen], np.nan)
+    result = np.full((len(scores), subject_y.size), np.nan)
+    result[:, known] = summed_by_subject(known.sum() * (shares / n_of_class[labels[seen]]), index[seen])
+    return result
 
 
 def oob_influence(

@@ -69,9 +69,25 @@ class ResultsDatabase:
             if found := _NO_TABLE.search(str(error)):
                 raise MissingTable(f"the database has no table {found[1]}") from error
             raise
-        except _DAMAGE as error:
-            reason = str(error).partition("\n")[0]
-            raise ResultsError(f"{self._file} is damaged ({reason}). {_build(self._file)}") from error
+        except duckdb.Error as error:
+            if reason := damage(error):
+                raise ResultsError(f"{self._file} is damaged ({reason}). {_build(self._file)}") from error
+            raise
+
+
+def damage(error: duckdb.Error) -> str:
+    """Return what DuckDB says of a file that it cannot read, one line; empty where the error is another.
+
+    A block whose checksum is wrong is an error of no class of its own.
+    """
+    reason = str(error).partition("\n")[0]
+    unreadable = isinstance(error, _DAMAGE) or "Corrupt database file" in reason
+    return reason if unreadable and not is_locked(error) else ""
+
+
+def is_locked(error: duckdb.Error) -> bool:
+    """Whether a file cannot be opened because another program writes it."""
+    return isinstance(error, duckdb.IOException) and "Could not set lock" in str(error)
 
 
 @contextmanager
@@ -111,16 +127,19 @@ def _connect(file: Path) -> duckdb.DuckDBPyConnection:
         return duckdb.connect(str(file), read_only=True, config=CONFIG)
     except duckdb.Error as error:
         reason = str(error).partition("\n")[0]
-        if isinstance(error, duckdb.IOException) and "lock" in reason:
+        if is_locked(error):
             raise ResultsError(f"{file} is being written; wait until that is done ({reason})") from error
-        raise ResultsError(f"{file} is no results database, or damaged ({reason}). {_build(file)}") from error
+        raise ResultsError(
+            f"{file} is no results database, or damaged ({reason}). Choose another --db or, if it was one, "
+            f"delete it. {_build(file)}"
+        ) from error
 
 
 def _check_version(database: ResultsDatabase, file: Path) -> None:
     tables = database.query("SELECT table_name FROM duckdb_tables()")["table_name"]
     if "provenance" not in set(tables):
         raise ResultsError(
-            f"{file} is a DuckDB file, but no results database: no table provenance. {_build(file)}"
+            f"{file} is a DuckDB file, but no results database: no table provenance; choose another --db"
         )
     version = database.query("SELECT schema_version FROM provenance")["schema_version"].tolist()
     if version != [SCHEMA_VERSION]:

@@ -23,7 +23,7 @@ from src.results.checks import failed_checks
 from src.results.columns import table_of_rows
 from src.results.comparing import write_comparisons
 from src.results.coverage import coverage_rows
-from src.results.database import SCHEMA_VERSION
+from src.results.database import SCHEMA_VERSION, damage
 from src.results.dictionary import dictionary_page, write_page
 from src.results.headlines import write_headlines
 from src.results.previous import Previous, evaluation_code, read_previous
@@ -153,7 +153,7 @@ def extract(
     store = open_store(tracking_uri, artifact_root)
     code = evaluation_code() + (" with smoothed intervals" if smoothed_intervals else "")
     evaluate = partial(evaluate_file, smoothed_intervals=smoothed_intervals)
-    with _full_disk(db_path), new_version(db_path) as draft, Workers() as workers:
+    with _unusable_file(db_path), new_version(db_path) as draft, Workers() as workers:
         previous = Previous() if rebuild else read_previous(db_path, code)
         selection = select(store, registry, partial(_identified, previous, workers), cohort, sweep)
         previous = previous.of(selection.cohort_hash, selection.resample_id)
@@ -203,13 +203,17 @@ def extract(
 
 
 @contextmanager
-def _full_disk(path: Path) -> Iterator[None]:
-    """Say in one sentence that the database cannot be written."""
+def _unusable_file(path: Path) -> Iterator[None]:
+    """Say in one sentence that the database cannot be written, or read for what is taken over."""
     try:
         yield
     except (duckdb.IOException, duckdb.TransactionException) as error:
         reason = str(error).partition("\n")[0]
         raise ExtractionError(f"{path} cannot be written ({reason}); is there room on the disk?") from error
+    except duckdb.Error as error:  # in what only a writer reads, such as the list of free blocks
+        if not (reason := damage(error)):
+            raise
+        raise ExtractionError(f"{path} is damaged ({reason}); delete it and repeat the command") from error
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from importlib.metadata import version
@@ -11,9 +12,11 @@ from pathlib import Path
 import duckdb
 
 from src.results.bootstrap_table import FACTORS
-from src.results.database import CONFIG
+from src.results.database import CONFIG, damage
 from src.results.run_evaluation import Identity
 from src.results.run_facts import RunFacts
+
+log = logging.getLogger(__name__)
 
 _SRC = Path(__file__).resolve().parents[1]
 _ROOMS = ("evaluation", "results")
@@ -72,7 +75,7 @@ def evaluation_code() -> str:
 
 
 def read_previous(path: Path, code: str) -> Previous:
-    """Read what can be taken over from a database.
+    """Read what can be taken over from a database: nothing, with a warning, where any of it is damaged.
 
     Parameters
     ----------
@@ -83,16 +86,25 @@ def read_previous(path: Path, code: str) -> Previous:
     """
     if not path.exists():
         return Previous()
-    with duckdb.connect(str(path), read_only=True, config=CONFIG) as connection:
-        if not _is_of(connection, code):
-            return Previous()
-        where = connection.execute("SELECT cohort_hash, resample_id FROM provenance").fetchone() or ("", "")
-        names = [f.name for f in fields(RunFacts)]
-        files = connection.execute(f"SELECT run_id, {', '.join(names)} FROM run_files").fetchall()
-        cells = connection.execute(f"SELECT run_id, {', '.join(FACTORS)} FROM runs").fetchall()
-        stages = connection.execute(
-            "SELECT run_id, stage, files, n_unusable, n_recordings FROM stage_runs"
-        ).fetchall()
+    try:
+        with duckdb.connect(str(path), read_only=True, config=CONFIG) as connection:
+            return _read(connection) if _is_of(connection, code) else Previous()
+    except duckdb.Error as error:
+        if not (reason := damage(error)):
+            raise
+        log.warning("%s is damaged (%s): nothing is taken over, every run is evaluated again", path, reason)
+        return Previous()
+
+
+def _read(connection: duckdb.DuckDBPyConnection) -> Previous:
+    _read_every_block(connection)
+    where = connection.execute("SELECT cohort_hash, resample_id FROM provenance").fetchone() or ("", "")
+    names = [f.name for f in fields(RunFacts)]
+    files = connection.execute(f"SELECT run_id, {', '.join(names)} FROM run_files").fetchall()
+    cells = connection.execute(f"SELECT run_id, {', '.join(FACTORS)} FROM runs").fetchall()
+    stages = connection.execute(
+        "SELECT run_id, stage, files, n_unusable, n_recordings FROM stage_runs"
+    ).fetchall()
     return Previous(
         cohort_hash=where[0],
         resample_id=where[1],
@@ -100,6 +112,12 @@ def read_previous(path: Path, code: str) -> Previous:
         factors={run_id: dict(zip(FACTORS, cell, strict=True)) for run_id, *cell in cells},
         stages={run_id: StageFile(*values) for run_id, *values in stages},
     )
+
+
+def _read_every_block(connection: duckdb.DuckDBPyConnection) -> None:
+    """Have DuckDB check what is going to be copied unread: damage would only be found by who needs it."""
+    for (table,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall():
+        connection.execute(f"SELECT bit_xor(hash(COLUMNS(*))) FROM {table}").fetchall()
 
 
 def _is_of(connection: duckdb.DuckDBPyConnection, code: str) -> bool:

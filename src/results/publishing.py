@@ -11,9 +11,11 @@ from pathlib import Path
 import duckdb
 from filelock import FileLock, Timeout
 
-from src.results.database import CONFIG
+from src.results.database import CONFIG, damage, is_locked
 
 log = logging.getLogger(__name__)
+
+_MAGIC = slice(8, 12)  # of the file: where every DuckDB file says that it is one
 
 
 class PublishingError(RuntimeError):
@@ -42,7 +44,7 @@ def new_version(target: Path) -> Iterator[Path]:
     OSError
         If the folder cannot be made or written.
     PublishingError
-        If `target` is a file that is no results database.
+        If `target` is a file that is no results database, or so damaged that nobody can tell.
     """
     draft = target.with_name(f".{target.name}.{os.getpid()}.building")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -86,6 +88,18 @@ def _refuse_other_file(target: Path) -> None:
         with duckdb.connect(str(target), read_only=True, config=CONFIG) as connection:
             tables = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
     except duckdb.Error as error:
+        if is_locked(error):
+            raise PublishingError(f"{target} is open in another program; close it there") from error
+        if (reason := damage(error)) and _is_duckdb(target):
+            raise PublishingError(
+                f"{target} cannot be opened ({reason}); if it is a damaged results database, delete it and "
+                "repeat the command, otherwise choose another --db"
+            ) from error
         raise PublishingError(f"{target} exists and is no results database; choose another --db") from error
     if ("provenance",) not in tables:
         raise PublishingError(f"{target} exists and is no results database; choose another --db")
+
+
+def _is_duckdb(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(_MAGIC.stop)[_MAGIC] == b"DUCK"

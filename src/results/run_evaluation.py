@@ -12,6 +12,10 @@ from src.results.bootstrap_table import normalise
 from src.results.columns import arrow_table
 from src.results.run_facts import RunFacts, facts_of
 from src.results.run_tables import run_tables
+from src.results.safe_pickle import RejectedRun
+
+MAX_RECORDINGS = 20_000
+"""A calibration curve takes minutes for so many; its time grows with their square."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +48,8 @@ def evaluate_file(path: Path, smoothed_intervals: bool = False) -> Evaluated:
         If it cannot be used.
     """
     table = normalise(load(path))
+    if len(table.y) > MAX_RECORDINGS:
+        raise RejectedRun(f"{len(table.y)} recordings; at most {MAX_RECORDINGS} can be evaluated")
     tables = {name: arrow_table(columns) for name, columns in run_tables(table, smoothed_intervals).items()}
     return Evaluated(facts_of(path, table), tables)
 

@@ -9,7 +9,7 @@ import pytest
 
 from src.cohort.cohort import CohortError
 from src.cohort.device import import_recordings, on_grid, read_device_file
-from src.cohort.file import read_cohort
+from src.cohort.file import read_cohort, write_cohort
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT.parent / "shared" / "recordings"
@@ -147,6 +147,40 @@ BAD_LABELS = {
         "file,subject_code,class_label,age,eye,recording_name\na.csv,S2,,,L,1\nb.csv,S2,,,L,2\nc.csv,S2,,,L,1\n",
         "'a.csv' and 'c.csv' are both eye 'L'",
     ),
+    "columns without end": (
+        ",".join("a" * 100_000) + "\na\n",
+        "labels.csv: 100000 columns; expected file,subject_code,class_label,age and few others, at most 50",
+    ),
+    "column twice": (
+        LABELS.replace("age,eye", "age,age", 1),
+        "the column 'age' is there twice; expected each",
+    ),
+    "a comma too many": (
+        LABELS.replace("a.csv,S2,", "a.csv,S2,2,"),
+        "labels.csv, row 2: 6 fields; expected the 5 of the header: put a text with a comma in double quotes",
+    ),
+    "a comma too many everywhere": (
+        LABELS.replace("S1,", "S1,1,").replace("S2,", "S2,1,"),
+        "labels.csv, row 2: 6 fields",
+    ),
+    "a field without end": (LABELS + '"' + "x" * 200_000, "not readable as CSV: field larger than"),
+    "too large": (LABELS + "\n" * 2**22, "labels.csv: 4194.* bytes; expected the table of labels, at most"),
+    "long name": (LABELS.replace("a.csv", "a" * 300), "row 2: file has 300 bytes; expected at most 255"),
+    "long code": (LABELS.replace("S1", "ä" * 251), "row 3: subject_code has 502 bytes; expected at most 500"),
+    "long eye": (LABELS.replace("70,R", "70," + "R" * 101), "row 4: eye has 101 bytes; expected at most 100"),
+    "path": (
+        LABELS.replace("a.csv", "/etc/passwd"),
+        "row 2: file is '/etc/passwd'; expected a file's name",
+    ),
+    "path upwards": (
+        LABELS.replace("b.csv", "../b.csv"),
+        r"row 3: file is '\.\./b.csv'; expected a file's",
+    ),
+    "path within": (
+        LABELS.replace("b.csv", "raw/b.csv"),
+        "row 3: file is 'raw/b.csv'; expected a file's",
+    ),
+    "parent folder": (LABELS.replace("b.csv", ".."), r"'\.\.' is not in raw/"),
     "absent file": (LABELS + "d.csv,S9,,,\n", "'d.csv' is not in raw/"),
     "unlisted file": (LABELS.replace("b.csv,S1,,,\n", ""), "no row for 'b.csv'"),
     "two ages": (
@@ -194,12 +228,35 @@ def test_bad_labels(case, tmp_path):
         import_recordings(*folder_of(tmp_path / "raw", labels=text))
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_labels_in_another_encoding_say_which_is_expected(tmp_path, encoding):
+    folder, labels = folder_of(tmp_path / "raw")
+    labels.write_bytes(LABELS.replace("S1", "Süd 1").encode(encoding))
+    with pytest.raises(CohortError, match=r"labels.csv: not a text file \(UTF-8\): save it as CSV in the"):
+        import_recordings(folder, labels)
+
+
+def test_the_longest_texts_can_be_read_back(tmp_path):
+    header = (
+        "file,subject_code,class_label,age,eye,recording_name,,\n"  # empty columns, as spreadsheets leave
+    )
+    rows = [f"{f}.csv,{'ä' * 250},glaucoma,70,{'R' * 100},{f}, ,\n" for f in "abc"]
+    folder, labels = folder_of(tmp_path / "raw", labels="\ufeff\n" + header + "".join(rows))
+    cohort, lookup = import_recordings(folder, labels)
+    write_cohort(cohort, tmp_path / "c.duckdb", original_codes=lookup["original_code"])
+    again, codes = read_cohort(tmp_path / "c.duckdb")
+    assert again.content_hash == cohort.content_hash
+    assert set(codes["original_code"]) == {"ä" * 250}
+
+
 def test_folder_or_labels_that_do_not_exist(tmp_path):
     folder, labels = folder_of(tmp_path / "raw")
     with pytest.raises(CohortError, match="no such folder"):
         import_recordings(tmp_path / "elsewhere", labels)
     with pytest.raises(CohortError, match="no such file"):
         import_recordings(folder, tmp_path / "elsewhere.csv")
+    with pytest.raises(CohortError, match="no such file"):
+        import_recordings(folder, tmp_path / ("x" * 300))
 
 
 def run_import(folder, labels, out):

@@ -1,11 +1,14 @@
 """Influence of subjects on out-of-bag estimates: numeric derivatives, loops, a bootstrap of subjects."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy.special import expit
 
-from src.evaluation.auc import auroc, delong_variance
-from src.evaluation.influence import delong_influence, influence_se, oob_influence
+import src.evaluation.influence as module
+from src.evaluation.auc import auroc, delong_components, delong_variance
+from src.evaluation.influence import delong_influence, influence_se, model_scatter, oob_influence
 from src.evaluation.intervals import subject_draws
 from src.evaluation.metrics import ITERATION_METRICS, iteration_metrics
 from src.evaluation.resampling import inbag_counts
@@ -89,6 +92,55 @@ def test_the_auroc_has_delongs_standard_error():
     y, p, _ = simulated(60, 1)
     influence = delong_influence(y, p, np.arange(60))[0]
     assert influence_se(influence, y) == pytest.approx(np.sqrt(delong_variance(y, p[0])), rel=1e-12)
+
+
+@pytest.mark.parametrize("n_subjects", [40, 13])
+def test_recordings_are_added_up_as_by_a_matrix_of_who_belongs_to_whom(n_subjects):
+    y, p, _ = simulated(40, 2)
+    owner = np.arange(40) % 13 if n_subjects == 13 else np.arange(40)
+    y = (owner % 3 == 0).astype(int)
+    p[0, [4, 17]] = np.nan
+    seen = ~np.isnan(p[0])
+    member = (owner[:, None] == np.arange(n_subjects)).astype(float)[seen]
+    shares = np.array([delong_components(y[seen], row[seen]) for row in p])
+    for label in (0, 1):
+        shares[:, y[seen] == label] -= shares[:, y[seen] == label].mean(axis=1, keepdims=True)
+    known = member.any(axis=0)
+    expected = known.sum() * (shares / np.bincount(y[seen])[y[seen]]) @ member
+    own = delong_influence(y, p, owner)
+    np.testing.assert_array_equal(np.isfinite(own), np.tile(known, (2, 1)))
+    np.testing.assert_allclose(
+        own[:, known], expected[:, known], rtol=0, atol=0 if n_subjects == 40 else 1e-14
+    )
+
+
+def test_the_scatter_of_models_by_all_pairs_at_once(monkeypatch):
+    rng = np.random.default_rng(2)
+    p = 0.5 + 0.1 * rng.normal(size=(80, 1)) * rng.normal(size=30)
+    left_out = rng.random(p.shape) < 0.37
+    left_out[:, 5] = False
+    w = left_out.astype(float)
+    mean = (w * p).sum(axis=0) / np.maximum(w.sum(axis=0), 1)
+    deviation, both = w * (p - mean), np.maximum(w.T @ w, 1)
+    covariance = deviation.T @ deviation / both
+    noise = np.outer(np.diag(covariance), np.diag(covariance)) / both
+    expected = 4 * (covariance**2 - noise).sum() / 30**2
+    assert expected > 0
+    for at_once in (7, 30, 256):
+        monkeypatch.setattr(module, "_PAIRED_AT_ONCE", at_once)
+        assert model_scatter(p, left_out) == pytest.approx(expected, rel=1e-12)
+
+
+def test_memory_grows_with_the_number_of_recordings_not_with_its_square():
+    n = 4000  # a table of all pairs of them has 128 MB
+    y, p, left_out = simulated(n, 3)
+    tracemalloc.start()
+    try:
+        delong_influence(y, p, np.arange(n))
+        model_scatter(p, left_out)
+        assert tracemalloc.get_traced_memory()[1] < 60e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_standard_error_by_hand():

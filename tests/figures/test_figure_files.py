@@ -12,13 +12,14 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 import pytest
+from damage import flipped, flipped_in
 
 import src.figures
 from src.figures.catalogue import draw_all, find_figures, read
 from src.figures.gallery import write_gallery
 from src.figures.selection import CHOSEN
 from src.figures.style import FigureError, replacing
-from src.results.database import open_results
+from src.results.database import ResultsError, open_results
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, str(ROOT / "scripts" / "make_figures.py")]
@@ -248,3 +249,20 @@ def test_command_says_what_it_cannot_read(tmp_path):
     run = _run("--db", unreadable, "--out", tmp_path / "out")
     assert run.returncode == 1
     assert run.stderr == f"cannot read {unreadable}: File name too long; choose another --db\n"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_damaged_database_is_one_sentence_that_says_what_to_do(gaps_db, tmp_path, seed):
+    database = flipped(gaps_db, tmp_path / "r.db", seed)
+    said = r"damaged \(Corrupt .*extract_results\.py --db .*r\.db$"
+    with pytest.raises(ResultsError, match=said) as raised, open_results(database) as results:
+        for table in results.query("SELECT table_name FROM duckdb_tables()")["table_name"]:
+            results.query(f"SELECT * FROM {table}")
+    assert "\n" not in str(raised.value)
+
+
+def test_the_command_says_which_database_is_damaged(gaps_db, tmp_path):
+    database = flipped_in(gaps_db, tmp_path / "r.db", "roc_curves")
+    done = _run("--db", database, "--only", "roc", "--out", tmp_path / "out")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{database} is damaged (Corrupt") and done.stderr.count("\n") == 1

@@ -8,6 +8,7 @@ import shutil
 import duckdb
 import pytest
 from asked import HOSTILE, answer, changed
+from damage import flipped_in
 
 from src.figures.style import journal_style
 from src.registry import load_registry
@@ -18,7 +19,7 @@ from src.report.parts.tripod import NOT_HERE
 from src.report.question import BenchmarkError, ask
 from src.report.reading import Reading
 from src.report.text import as_text
-from src.results.database import MissingTable, open_results
+from src.results.database import MissingTable, ResultsError, open_results
 
 SAID = {
     "runs": "Ranking: nothing to show",
@@ -161,3 +162,9 @@ def test_runs_that_are_gone_are_counted_where_others_speak_of_them(report_db, tm
 def test_nothing_is_said_of_runs_that_are_all_here(report_db):
     text = as_text(answer(report_db))
     assert "no longer here" not in text and "have no results in this database" not in text
+
+
+@pytest.mark.parametrize("table", ["metric_estimates", "baseline_metrics", "coverage"])
+def test_no_report_is_made_from_a_damaged_database(report_db, tmp_path, table):
+    with pytest.raises(ResultsError, match=r"r\.db is damaged \(Corrupt .*Build it with"):
+        answer(flipped_in(report_db, tmp_path / "r.db", table))

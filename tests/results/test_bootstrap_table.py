@@ -1,8 +1,11 @@
+import pickle
+
 import numpy as np
 import pytest
 from fake_store import CODES, N_ITERATIONS, RESAMPLE_ID, Y, foreign_results, own_results, predictions
 
 from src.results.bootstrap_table import normalise
+from src.results.run_evaluation import MAX_RECORDINGS, evaluate_file
 from src.results.safe_pickle import RejectedRun
 
 #              left out     predictions
@@ -147,3 +150,13 @@ def test_impossible_results_are_rejected_with_the_reason(reason):
     with pytest.raises(RejectedRun, match=reason) as error:
         normalise(small(**REJECTED[reason]))
     assert "\n" not in str(error.value)
+
+
+def test_more_recordings_than_can_be_evaluated_in_minutes_are_refused(tmp_path):
+    n = MAX_RECORDINGS + 1
+    y = np.arange(n) % 2
+    file = tmp_path / "many.pkl"
+    results = {"y_true": [y], "y_prob": [np.full(n, 0.5)], "test_indices": [np.arange(n)]}
+    file.write_bytes(pickle.dumps(results))
+    with pytest.raises(RejectedRun, match="20001 recordings; at most 20000 can be evaluated"):
+        evaluate_file(file)

@@ -122,7 +122,10 @@ def test_a_missing_database_names_the_command_that_builds_it(tmp_path):
         pass
     with duckdb.connect(str(tmp_path / "other.db")) as connection:
         connection.execute("CREATE TABLE x AS SELECT 1 AS x")
-    with pytest.raises(ResultsError, match="no table provenance"), open_results(tmp_path / "other.db"):
+    with (
+        pytest.raises(ResultsError, match="no table provenance; choose another --db"),
+        open_results(tmp_path / "other.db"),
+    ):
         pass
 
 
@@ -144,6 +147,8 @@ def test_a_database_that_is_being_written_says_so(tmp_path):
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout.readline() == "open\n"
         with pytest.raises(ResultsError, match="is being written; wait"), open_results(file):
+            pass
+        with pytest.raises(PublishingError, match="is open in another program; close"), new_version(file):
             pass
         writer.stdin.close()
 

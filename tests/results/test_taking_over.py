@@ -6,12 +6,14 @@ from itertools import product
 
 import duckdb
 import pytest
+from damage import HEADERS, flipped
 from fake_store import FakeStore, foreign_results, importances
 
 import src.results.extraction as extraction
 from src.results.checks import table_keys
 from src.results.database import open_results
 from src.results.extraction import ExtractionError, extract
+from src.results.publishing import PublishingError
 
 CELLS = list(product(["simple"], ["pupil-gt", "LOF"], ["pupil-gt", "linear"], ["CatBoost", "XGBoost"]))
 AGE = ("age", "none", "none", "LogisticRegression")
@@ -158,3 +160,59 @@ def test_data_tests_hold_for_what_is_taken_over(store, tmp_path):
     with pytest.raises(ExtractionError, match="left-out recordings add up"):
         extract(store.root, database, progress=False)
     assert database.read_bytes() == before
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """A store of one run, and its database."""
+    store = FakeStore(tmp_path_factory.mktemp("sound") / "mlruns")
+    store.combination(CELLS[0], **importances(0))
+    extract(store.root, store.root / "sound.db", progress=False)
+    return store.root, store.root / "sound.db"
+
+
+def read_whole(database):
+    with open_results(database) as results:
+        for table in table_keys(results._connection):
+            results.query(f"SELECT * FROM {table}")
+
+
+@pytest.mark.parametrize("seed", [0, 1, 3])
+def test_nothing_is_taken_over_from_a_damaged_database(sound, tmp_path, caplog, seed):
+    store, database = sound
+    damaged = flipped(database, tmp_path / "r.db", seed)
+    before = damaged.read_bytes()
+    try:
+        summary = extract(store, damaged, progress=False)
+    except PublishingError as error:
+        assert "if it is a damaged results database, delete it and repeat the command" in str(error)
+        assert damaged.read_bytes() == before
+        damaged.unlink()
+        summary = extract(store, damaged, progress=False)
+    else:
+        (line,) = caplog.messages
+        assert line.startswith(f"{damaged} is damaged (Corrupt") and "evaluated again" in line
+    assert summary.n_taken_over == 0
+    read_whole(damaged)
+    compare(damaged, database)
+
+
+def test_what_only_a_writer_finds_damaged_is_one_sentence(sound, tmp_path, monkeypatch):
+    def reopened(path):
+        raise duckdb.Error("Corrupt database file: computed checksum 1 does not match stored checksum 2")
+
+    store, database = sound
+    shutil.copy(database, tmp_path / "r.db")
+    monkeypatch.setattr(extraction, "reopened_results", reopened)
+    with pytest.raises(ExtractionError, match=r"r.db is damaged \(Corrupt .*\); delete it and repeat"):
+        extract(store, tmp_path / "r.db", progress=False)
+    assert (tmp_path / "r.db").read_bytes() == database.read_bytes()
+
+
+def test_half_a_database_is_no_full_disk(sound, tmp_path):
+    store, database = sound
+    content = database.read_bytes()
+    for kept in (100, HEADERS, len(content) // 2):
+        (tmp_path / "r.db").write_bytes(content[:kept])
+        with pytest.raises(PublishingError, match="delete it and repeat the command, otherwise choose"):
+            extract(store, tmp_path / "r.db", progress=False)
