@@ -29,6 +29,9 @@ from src.tracking import (
     list_runs,
 )
 
+MAX_LETTERS = 500
+"""Longest text of a store that is shown or stands in many rows."""
+
 _STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
 _MAX_TEXT = 2**20
 _MAX_META = 2**16
@@ -107,6 +110,19 @@ def _open(text: str, artifact_root: Path | None) -> Store:
             f"there is no store {text}; expected sqlite:////absolute/path.db or http://server:port"
         )
     return _mlflow_store(text, artifact_root)
+
+
+def can_be_shown(text: object) -> bool:
+    """Whether this is a text that can stand in the database: not empty, printable and not too long.
+
+    Letters that UTF-8 has no bytes for are not printable.
+    """
+    return isinstance(text, str) and 0 < len(text) <= MAX_LETTERS and text.isprintable()
+
+
+def shown(text: str) -> str:
+    """The text, cut, and with question marks for what cannot be printed."""
+    return "".join(c if c.isprintable() else "?" for c in text[:MAX_LETTERS])
 
 
 def read_artifact(folder: Path, name: str) -> Path:
@@ -198,13 +214,13 @@ def _sqlite_runs(path: Path) -> tuple[list[StoredRun], dict[str, str]]:
         ) from error
     of_experiments = [row for row in rows if row[2] in experiments]
     unreadable = {
-        _shown(row[0]): "its id is none of MLflow's; expected 32 hexadecimal digits"
+        shown(row[0]): "its id is none of MLflow's; expected 32 hexadecimal digits"
         for row in of_experiments
         if not RUN_ID.fullmatch(row[0])
     }
     runs = {
         run_id: StoredRun(
-            *(run_id, _shown(_run_name(name, tags.get(run_id, {}))), experiments[experiment], status),
+            *(run_id, shown(_run_name(name, tags.get(run_id, {}))), experiments[experiment], status),
             *(_milliseconds(start) or 0, _milliseconds(end)),
             params=params.get(run_id, {}),
             tags={k: v for k, v in tags.get(run_id, {}).items() if k != _NAME_TAG},
@@ -225,7 +241,7 @@ def _check_schema(connection: sqlite3.Connection) -> None:
     """Views, virtual tables, generated columns and long defaults give more than the file holds, or no end."""
     for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"):
         if not isinstance(sql, str) or not _STORED_THINGS.match(sql):
-            raise sqlite3.DatabaseError(f"it holds {_shown(str(sql))[:40]!r}, and MLflow makes tables only")
+            raise sqlite3.DatabaseError(f"it holds {shown(str(sql))[:40]!r}, and MLflow makes tables only")
     for name in _TABLES:
         for *_, default, _, hidden in connection.execute(f"PRAGMA main.table_xinfo({name})"):
             if hidden or len(str(default)) > _MAX_DEFAULT:
@@ -313,7 +329,7 @@ def _run(folder: Path, experiment: str) -> list[StoredRun]:
     status = meta.get("status")
     run = StoredRun(
         run_id=folder.name,
-        run_name=_shown(str(meta.get("run_name") or tags.get(_NAME_TAG, ""))),
+        run_name=shown(str(meta.get("run_name") or tags.get(_NAME_TAG, ""))),
         experiment=experiment,
         status=_STATUS.get(status, "FINISHED") if isinstance(status, int) else str(status or "FINISHED"),
         start_time=_milliseconds(meta.get("start_time")) or 0,
@@ -357,10 +373,6 @@ def _is_noted(value: Any) -> bool:
 
 def _milliseconds(value: object) -> int | None:
     return value if isinstance(value, int) and 0 <= value < 2**43 else None  # until 2248
-
-
-def _shown(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text[:500])
 
 
 def _texts(folder: Path) -> Iterator[tuple[str, str]]:
