@@ -39,6 +39,7 @@ _MAX_DEFAULT = 100  # a row may do without it, and have it all the same
 _TABLES = ("params", "tags", "latest_metrics", "experiments", "runs")
 _STORED_THINGS = re.compile(r"CREATE (TABLE|INDEX|UNIQUE INDEX|TRIGGER)\s", re.IGNORECASE)
 _NAME_TAG = "mlflow.runName"
+_NO_ID = "its id is none of MLflow's; expected 32 hexadecimal digits"
 
 
 @dataclass(frozen=True)
@@ -213,14 +214,10 @@ def _sqlite_runs(path: Path) -> tuple[list[StoredRun], dict[str, str]]:
             f"the store {path} cannot be read: {error}; expected an MLflow sqlite file"
         ) from error
     of_experiments = [row for row in rows if row[2] in experiments]
-    unreadable = {
-        shown(row[0]): "its id is none of MLflow's; expected 32 hexadecimal digits"
-        for row in of_experiments
-        if not RUN_ID.fullmatch(row[0])
-    }
+    unreadable = {shown(row[0]): _NO_ID for row in of_experiments if not RUN_ID.fullmatch(row[0])}
     runs = {
         run_id: StoredRun(
-            *(run_id, shown(_run_name(name, tags.get(run_id, {}))), experiments[experiment], status),
+            *(run_id, shown(_run_name(name, tags.get(run_id, {}))), experiments[experiment], shown(status)),
             *(_milliseconds(start) or 0, _milliseconds(end)),
             params=params.get(run_id, {}),
             tags={k: v for k, v in tags.get(run_id, {}).items() if k != _NAME_TAG},
@@ -274,7 +271,7 @@ def _folder_store(root: Path) -> Store:
             try:
                 runs += _run(folder, name)
             except RejectedRun as error:
-                unreadable[folder.name] = str(error)
+                unreadable[shown(folder.name)] = str(error)
     runs.sort(key=lambda run: (run.start_time, run.run_id))
 
     def artifacts(run: StoredRun) -> Path:
@@ -306,7 +303,7 @@ def _experiment_name(folder: Path) -> str:
         return str(_meta(folder).get("name", ""))
     except RejectedRun as error:
         raise TrackingError(
-            f"the experiment {folder} cannot be named: {error}; repair or remove that file"
+            f"the experiment {shown(str(folder))} cannot be named: {error}; repair or remove that file"
         ) from error
 
 
@@ -322,6 +319,8 @@ def _is_own(folder: Path) -> bool:
 
 def _run(folder: Path, experiment: str) -> list[StoredRun]:
     """The run in this folder; none if it was deleted."""
+    if not RUN_ID.fullmatch(folder.name):
+        raise RejectedRun(_NO_ID)
     meta = _meta(folder)
     if meta.get("lifecycle_stage") == "deleted":
         return []
@@ -331,7 +330,9 @@ def _run(folder: Path, experiment: str) -> list[StoredRun]:
         run_id=folder.name,
         run_name=shown(str(meta.get("run_name") or tags.get(_NAME_TAG, ""))),
         experiment=experiment,
-        status=_STATUS.get(status, "FINISHED") if isinstance(status, int) else str(status or "FINISHED"),
+        status=_STATUS.get(status, "FINISHED")
+        if isinstance(status, int)
+        else shown(str(status or "FINISHED")),
         start_time=_milliseconds(meta.get("start_time")) or 0,
         end_time=_milliseconds(meta.get("end_time")),
         params=dict(_texts(folder / "params")),
@@ -391,18 +392,19 @@ def _last_values(folder: Path) -> Iterator[tuple[str, float]]:
         try:
             yield name, float(fields[1])
         except (IndexError, ValueError) as error:
-            raise RejectedRun(f"its metric {name} is damaged") from error
+            raise RejectedRun(f"its metric {shown(name)} is damaged") from error
 
 
 def _text(path: Path, limit: int = _MAX_TEXT) -> str:
     """Content of a small text file."""
+    name = shown(path.name)
     if path.is_symlink() or not path.is_file():
-        raise RejectedRun(f"its {path.name} is missing")
+        raise RejectedRun(f"its {name} is missing")
     if path.stat().st_size > limit:
-        raise RejectedRun(f"its {path.name} has more than {limit} bytes")
+        raise RejectedRun(f"its {name} has more than {limit} bytes")
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise RejectedRun(f"its {path.name} is no text") from error
+        raise RejectedRun(f"its {name} is no text") from error
     except OSError as error:
-        raise RejectedRun(f"its {path.name} cannot be read: {error.strerror}") from error
+        raise RejectedRun(f"its {name} cannot be read: {error.strerror}") from error

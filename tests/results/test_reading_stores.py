@@ -1,3 +1,4 @@
+import os
 import shutil
 import sqlite3
 import time
@@ -91,6 +92,33 @@ def test_a_run_with_a_damaged_description_is_listed(store, content, reason):
     assert len(opened.runs) == 1
     assert list(opened.unreadable) == [folder.name]
     assert reason in opened.unreadable[folder.name]
+
+
+@pytest.mark.parametrize(
+    ("name", "listed"),
+    [
+        (b"\xff\xfebad", "??bad"),
+        (b"x\n\x1b[31mHACK<script>", "x??[31mHACK<script>"),
+        (b"A" * 32, "A" * 32),
+    ],
+)
+def test_a_run_in_a_folder_without_an_id_is_listed(store, name, listed):
+    folder = store.run()
+    store.run()
+    folder.rename(folder.with_name(os.fsdecode(name)))
+    opened = open_store(store.root)
+    assert len(opened.runs) == 1
+    assert opened.unreadable == {listed: "its id is none of MLflow's; expected 32 hexadecimal digits"}
+
+
+def test_whatever_a_run_says_of_itself_can_be_shown(store):
+    folder = store.run()
+    (folder / "meta.yaml").write_text(r'{"status": "\ud800", "run_name": "\e[31m"}')
+    (run,) = open_store(store.root).runs
+    assert (run.status, run.run_name) == ("?", "?[31m")
+    (folder / "metrics").mkdir()
+    (folder / "metrics" / os.fsdecode(b"\xff")).write_text("")
+    assert open_store(store.root).unreadable == {folder.name: "its metric ? is damaged"}
 
 
 @pytest.mark.parametrize("content", ["name: [", "just text", "x" * 2**21])
