@@ -35,6 +35,7 @@ MAX_LETTERS = 500
 _STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
 _MAX_TEXT = 2**20
 _MAX_META = 2**16
+_STEPS = 1000  # of SQLite between two looks at their number
 _MAX_DEFAULT = 100  # a row may do without it, and have it all the same
 _TABLES = ("params", "tags", "latest_metrics", "experiments", "runs")
 _STORED_THINGS = re.compile(r"CREATE (TABLE|INDEX|UNIQUE INDEX|TRIGGER)\s", re.IGNORECASE)
@@ -172,6 +173,39 @@ def _mlflow_store(uri: str, artifact_root: Path | None) -> Store:
     return Store("sqlite" if is_file else "http", runs, unreadable, artifacts)
 
 
+class _Bound:
+    """Ends reading a sqlite file that gives more than it holds: its pages may lead in circles.
+
+    Of sound stores a byte takes less than 0.1 steps; 1.4 where all texts are empty and there is no index.
+    """
+
+    def __init__(self, n_bytes: int) -> None:
+        self.steps = self.n_bytes = 2**20 + 4 * n_bytes
+
+    def step(self) -> bool:
+        """Count `_STEPS` of SQLite's steps, and say whether they are too many."""
+        self.steps -= _STEPS
+        return self.is_over
+
+    def text(self, text: bytes) -> str:
+        """Count a text and decode it: a column of SQLite may hold anything, whatever its type says."""
+        self.n_bytes -= len(text)
+        if self.is_over:
+            raise sqlite3.DatabaseError
+        return text.decode("utf-8", "replace")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether more was read than a sound file gives."""
+        return min(self.steps, self.n_bytes) < 0
+
+
+def _bytes_of(path: Path) -> int:
+    """Size of a sqlite file and of its log of changes."""
+    files = (path, path.with_name(f"{path.name}-wal"))
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
 def _sqlite_runs(path: Path) -> tuple[list[StoredRun], dict[str, str]]:
     """Every run of a sqlite file, oldest first, and those without a usable id, with the reason.
 
@@ -181,10 +215,11 @@ def _sqlite_runs(path: Path) -> tuple[list[StoredRun], dict[str, str]]:
         raise TrackingError(
             f"no MLflow store at {path}; expected the file a sweep writes: run one, or pass --tracking-uri"
         )
+    bound = _Bound(_bytes_of(path))
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            # A column of SQLite may hold anything, whatever its type says.
-            connection.text_factory = lambda text: text.decode("utf-8", "replace")
+            connection.text_factory = bound.text
+            connection.set_progress_handler(bound.step, _STEPS)
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_TEXT)
             connection.execute("BEGIN")  # all answers from one moment
             _check_schema(connection)
@@ -210,8 +245,9 @@ def _sqlite_runs(path: Path) -> tuple[list[StoredRun], dict[str, str]]:
                 "WHERE lifecycle_stage = 'active' ORDER BY start_time, run_uuid"
             ).fetchall()
     except sqlite3.Error as error:
+        why = "it is damaged, and gives more than it holds" if bound.is_over else error
         raise TrackingError(
-            f"the store {path} cannot be read: {error}; expected an MLflow sqlite file"
+            f"the store {path} cannot be read: {why}; expected an MLflow sqlite file"
         ) from error
     of_experiments = [row for row in rows if row[2] in experiments]
     unreadable = {shown(row[0]): _NO_ID for row in of_experiments if not RUN_ID.fullmatch(row[0])}

@@ -1,6 +1,7 @@
 import os
 import shutil
 import sqlite3
+import struct
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -305,6 +306,41 @@ def test_a_sqlite_file_gives_no_more_than_it_holds(empty_store, tmp_path, name):
         connection.executescript(sql)
     with pytest.raises(TrackingError, match=f"cannot be read: {reason}"):
         open_store(tmp_path / "mlflow.db")
+
+
+def in_circles(content: bytes, root: int, levels: int = 12, width: int = 400, size: int = 4096) -> bytes:
+    """A sqlite file whose table has `width` ways from page to page, on each of so many levels."""
+    pages, n_pages = bytearray(content), len(content) // size
+    place = slice((root - 1) * size, root * size)
+
+    def level(child: int) -> bytes:
+        cells = struct.pack(">IB", child, 1) * width
+        first = size - len(cells)
+        head = struct.pack(f">BHHHBI{width}H", 5, 0, width, first, 0, child, *range(first, size, 5))
+        return head + bytes(first - len(head)) + cells
+
+    leaf = pages[place]
+    pages[place] = level(n_pages + 1)
+    pages += b"".join(level(n_pages + k) for k in range(2, levels + 1)) + leaf
+    pages[28:32] = struct.pack(">I", len(pages) // size)
+    return bytes(pages)
+
+
+@pytest.mark.parametrize("key", ["kind", "mlflow.user"])
+def test_pages_that_lead_in_circles_have_an_end(empty_store, tmp_path, key):
+    path = tmp_path / "mlflow.db"
+    shutil.copy(empty_store, path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute("INSERT INTO tags (run_uuid, key, value) VALUES ('a', ?, 'x')", [key])
+        connection.commit()
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'tags'").fetchone()
+    assert open_store(path).runs == []
+    path.write_bytes(in_circles(path.read_bytes(), root))
+    with pytest.raises(
+        TrackingError, match="it is damaged, and gives more than it holds; expected an MLflow"
+    ):
+        open_store(path)
 
 
 def test_a_run_without_a_usable_id_is_listed_and_a_repeated_name_multiplies_nothing(tmp_path):
