@@ -361,6 +361,20 @@ def test_the_newest_sweep_chooses_the_cohort_and_another_can_be_named(store, bui
         build(sweep="third")
 
 
+def test_a_plan_with_methods_that_are_not_in_the_registry_is_rejected(store, build):
+    store.sweep([CAT, XGB], "first")
+    odd = store.sweep([CAT, *(("simple", f"detector {k}", "linear", f"classifier {k}") for k in range(100))])
+    store.combination(CAT, 1)
+    _, coverage, excluded = build("FROM coverage ORDER BY classifier", "FROM excluded_runs")
+    assert [(row["run_id"], row["kind"], row["reason"]) for row in excluded] == [
+        (odd.name, "sweep", "rejected")
+    ]
+    assert excluded[0]["detail"] == "planned.json: outlier_method 'detector 0' is not in the registry"
+    assert [(row["classifier"], row["status"], row["inferred"]) for row in coverage] == [
+        ("CatBoost", "finished", False), ("XGBoost", "missing", False),
+    ]  # fmt: skip
+
+
 def test_coverage_tells_failed_missing_and_unplanned_apart(store, build):
     store.sweep([CAT, XGB])
     store.combination(LOG, 1)  # run by hand
