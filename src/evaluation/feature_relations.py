@@ -55,7 +55,7 @@ def correlations(values: np.ndarray, names: Sequence[str]) -> Table:
             both = table[~np.isnan(table[:, [a, b]]).any(axis=1)][:, [a, b]]
             pearson[a, b], spearman[a, b] = (_correlate(x)[0, 1] for x in (both, _ranks(both)))
     first, second = np.array(pairs, dtype=int).reshape(-1, 2).T
-    labels = np.array(names, dtype="U")
+    labels = np.array(names, dtype=object)  # the longest name would be as often there as there are pairs
     return {
         "feature_a": labels[first],
         "feature_b": labels[second],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from src.results.safe_pickle import RejectedRun
 FACTORS = tuple(registry.FACTORS.values())
 IMPORTANCES = {"model": "feature_importance", "permutation": "permutation_importance"}
 """Kind of importance -> key in the file."""
+_NESTED = frozenset({bool, int, float, list, np.ndarray})
 MAX_CELLS, MAX_ITERATIONS = 20_000_000, 1_000_000
 
 
@@ -168,13 +170,27 @@ def _entries(results: Mapping[str, Any], key: str) -> list[Any]:
 
 
 def _array(value: Any, what: str) -> np.ndarray:
+    if not _is_numeric(value):
+        raise RejectedRun(f"{what} is no array of numbers")
     try:
         array = np.asarray(value)
     except ValueError as error:  # ragged lists
         raise RejectedRun(f"{what} is no array of numbers") from error
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in "biuf":  # integers that are too large
         raise RejectedRun(f"{what} is no array of numbers")
     return array
+
+
+def _is_numeric(value: Any) -> bool:
+    """Whether lists of lists end in numbers: an array of text takes its longest text for each value."""
+    level = [value]
+    while level:
+        if not set(map(type, level)) <= _NESTED:
+            return False
+        if not {item.dtype.kind for item in level if type(item) is np.ndarray} <= set("biuf"):
+            return False
+        level = list(chain.from_iterable(item for item in level if type(item) is list))
+    return True
 
 
 def _joined(results: Mapping[str, Any], key: str) -> tuple[np.ndarray, np.ndarray, int]:

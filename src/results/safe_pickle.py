@@ -22,6 +22,7 @@ import numpy as np
 
 MAX_BYTES = 128 * 2**20  # 7 million cells of iterations and recordings
 MAX_CONTAINERS = 5_000_000
+MAX_OBJECTS = 5_000_000  # results of calls, and tuples
 MAX_VALUES = 50_000_000
 FEW_VALUES = 200_000  # a file may have these however short it is
 MAX_DEPTH = 8
@@ -36,7 +37,8 @@ _STOP, _PUT, _LONG_BINPUT, _BINBYTES, _EMPTY_DICT, _DICT = b".prB}d"
 _NEXT_BUFFER, _MARK = b"\x97("
 _NONE_BINPERSID = b"NQ"
 _NEXT_MEMO = (b"\x94", b"q")  # MEMOIZE, and BINPUT up to 255
-_LISTS = (b"]",)
+_LISTS = (b"]", b"l")
+_OBJECTS = (b"R", b"t", b"\x85", b"\x86", b"\x87")
 _FEW = 64
 _MEMO_WRITES = frozenset(
     ord(op.code) for op in pickletools.opcodes if "PUT" in op.name or op.name == "MEMOIZE"
@@ -100,7 +102,8 @@ def _checked(content: bytes) -> bytearray:
     lists and dicts by their number.
     """
     few = _FEW if len(content) <= MAX_CONTAINERS else 0  # a byte is one list at most, so no more can be found
-    position, memo_writes, containers, end = 0, 0, 0, len(content)
+    position, memo_writes, containers, objects, end = 0, 0, 0, 0, len(content)
+    many = end > MAX_OBJECTS and _at_most(_OBJECTS, content, 0, end, 0) > MAX_OBJECTS
     program = bytearray(content)
     while position < end:
         if plain := _PLAIN_RUN.match(content, position):
@@ -109,6 +112,9 @@ def _checked(content: bytes) -> bytearray:
             containers += _at_most(_LISTS, content, start, position, few)
             if containers > MAX_CONTAINERS:
                 raise RejectedRun(f"more than {MAX_CONTAINERS} lists and dicts")
+            objects += _at_most(_OBJECTS, content, start, position, 0) if many else 0
+            if objects > MAX_OBJECTS:
+                raise RejectedRun(f"more than {MAX_OBJECTS} tuples and objects")
             continue
         code = content[position]
         if code == _BINBYTES:
@@ -200,7 +206,9 @@ _PLAIN_RUN = _plain_run()
 
 
 class _Recorder:
-    """Stands where a pickle asks for numpy."""
+    """Stands where a pickle asks for numpy. Slots: there may be millions."""
+
+    __slots__ = ()
 
     def __setstate__(self, state: Any) -> None:
         raise RejectedRun("damaged: a state for something that has none")
@@ -209,11 +217,15 @@ class _Recorder:
 class _Ndarray(_Recorder):
     """Only ever named as the type of `_Array`."""
 
+    __slots__ = ()
+
     def __new__(cls, *args: object) -> NoReturn:
         raise RejectedRun("damaged: an array without dtype and bytes")
 
 
 class _Dtype(_Recorder):
+    __slots__ = ("dtype",)
+
     def __init__(self, code: str, *flags: object) -> None:
         if not isinstance(code, str) or not _DTYPE.match(code):
             raise RejectedRun(f"an array of type {code!r}; expected booleans, integers, floats or text")
@@ -229,11 +241,12 @@ class _Dtype(_Recorder):
 class _Array(_Recorder):
     """`_reconstruct(ndarray, (0,), b'b')`, then the real content as a state."""
 
-    state: Any = None
+    __slots__ = ("state",)
 
     def __init__(self, kind: object, shape: object, code: object) -> None:
         if kind is not _Ndarray:
             raise RejectedRun("a subclass of array; expected plain numpy arrays")
+        self.state: Any = None
 
     def __setstate__(self, state: Any) -> None:
         self.state = state
@@ -248,27 +261,53 @@ class _Array(_Recorder):
 
 
 class _FromBuffer(_Recorder):
+    __slots__ = ("array",)
+
     def __init__(self, content: object, dtype: object, shape: object, order: object) -> None:
         self.array = _array(content, dtype, shape, "F" if order == "F" else "C")
 
 
-class _Scalar(_Recorder):
-    def __new__(cls, dtype: object, content: object) -> Any:
+class _Copies(_Recorder):
+    """Copies of what the file holds: each time something else, so that they are no longer than the file."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, n_bytes: int) -> None:
+        self.left = n_bytes
+
+    def count(self, n_bytes: int) -> None:
+        self.left -= n_bytes
+        if self.left < 0:
+            raise RejectedRun("damaged: it holds the same text or number too often")
+
+
+class _Scalar(_Copies):
+    __slots__ = ()
+
+    def __call__(self, dtype: object, content: object) -> Any:
         """Return the plain Python value."""
-        return _array(content, dtype, (), "C").item()
+        scalar = _array(content, dtype, (), "C")
+        self.count(scalar.nbytes)
+        return scalar.item()
 
 
-class _Latin1(_Recorder):
+class _Latin1(_Copies):
     """`_codecs.encode(text, 'latin1')`, how old protocols write bytes."""
 
-    def __new__(cls, text: str, encoding: str) -> Any:
+    __slots__ = ()
+
+    def __call__(self, text: str, encoding: str) -> bytes:
+        """Return the bytes."""
         if encoding not in ("latin1", "latin-1"):
             raise RejectedRun(f"text in the encoding {encoding!r}")
+        self.count(str.__len__(text))
         return str.encode(text, "latin-1")
 
 
 class _NoBytes(_Recorder):
     """`bytes()`, how old protocols write the content of an empty array."""
+
+    __slots__ = ()
 
     def __new__(cls) -> Any:
         return b""
@@ -276,6 +315,8 @@ class _NoBytes(_Recorder):
 
 class _Dict(_Recorder, dict[str, Any]):
     """A dict that hashes strings only."""
+
+    __slots__ = ()
 
     def __setitem__(self, key: object, value: Any) -> None:
         if type(key) is not str:
@@ -295,17 +336,19 @@ _NAMES["__builtin__", "bytes"] = _NoBytes
 class _Unpickler(pickle.Unpickler):
     def __init__(self, program: bytearray) -> None:
         super().__init__(io.BytesIO(program), buffers=iter(_Dict, None))
+        self._copies: dict[type, _Copies] = {kind: kind(len(program)) for kind in (_Scalar, _Latin1)}
 
     def persistent_load(self, pid: object) -> _Dict:
         """Return the dict that the oldest protocol asks for."""
         return _Dict()
 
-    def find_class(self, module: str, name: str) -> type:
+    def find_class(self, module: str, name: str) -> type | _Copies:
         """Return the recorder for a name of numpy's, and refuse every other name."""
         if (module, name) not in _NAMES:
             wanted = _one_line(f"{module}.{name}")
             raise RejectedRun(f"asks for {wanted}; only numpy arrays and plain Python values are read")
-        return _NAMES[module, name]
+        found = _NAMES[module, name]
+        return self._copies.get(found, found)
 
 
 def _array(content: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:

@@ -171,7 +171,7 @@ def select(
         If nothing fits; the message lists what there is.
     """
     runs, damaged = candidates(store, identify)
-    plans, damaged_plans = sweeps(store)
+    plans, damaged_plans = _registered(*sweeps(store), registry)
     usable = [c for c in runs if c.run.status == "FINISHED" and c.kind == "combination"]
     if not usable:
         raise SelectionError(_nothing(runs, damaged))
@@ -180,6 +180,20 @@ def select(
     for candidate in sorted(runs, key=lambda c: (c.run.start_time, c.run.run_id), reverse=True):
         _sort_in(chosen, candidate, registry)
     return chosen
+
+
+def _registered(
+    plans: list[Sweep], damaged: list[Exclusion], registry: Registry
+) -> tuple[list[Sweep], list[Exclusion]]:
+    """The plans all of whose methods are in the registry; others are damaged: the grid has no such cells."""
+    found, others = [], []
+    for plan in plans:
+        strange = (unknown_method(dict(zip(FACTORS, cell, strict=True)), registry) for cell in plan.cells)
+        if why := next(filter(None, strange), ""):
+            others.append(exclusion(plan.run, "rejected", f"planned.json: {why}"))
+        else:
+            found.append(plan)
+    return found, damaged + others
 
 
 def one_line(text: object, length: int = 500) -> str:

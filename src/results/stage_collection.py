@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -30,7 +32,8 @@ from src.results.stage_tables import (
     one_per_method,
     outlier_quality,
 )
-from src.results.stores import Store
+from src.results.stores import Store, shown
+from src.results.workers import attempt
 from src.stage_files import MEMBERS
 from src.tracking import StoredRun
 
@@ -104,20 +107,29 @@ def collect_stages(
     reader = _Reader(store, registry, cohort_hash, collection)
     chosen = reader.chosen()
     kept = {run_id: state.files for run_id, state in previous.stages.items()}
-    if kept.items() <= {run.run_id: files for _, run, files in chosen}.items():
+    if kept.items() <= {stage_run.run.run_id: stage_run.files for stage_run in chosen}.items():
         reader.facts.runs.update(previous.stages)
     else:
         writer.clear(_TABLES)
     reader.examples = _examples(writer)
     tables: dict[str, list[pa.Table]] = {name: [] for name in _TABLES}
-    for stage, run, files in chosen:
-        if run.run_id not in reader.facts.runs:
-            for name, rows in reader.read(stage, run, files).items():
+    for stage_run in chosen:
+        if stage_run.run.run_id not in reader.facts.runs:
+            for name, rows in reader.read(stage_run).items():
                 tables[name].append(rows)
     for name, parts in tables.items():
         if parts:
             writer.insert(name, stacked(parts))
     return reader.facts
+
+
+class _StageRun(NamedTuple):
+    """A run to be read: its stage, the folder of its artifacts and the digest of those that are read."""
+
+    stage: str
+    run: StoredRun
+    folder: Path
+    files: str
 
 
 class _Reader:
@@ -133,8 +145,8 @@ class _Reader:
         self.examples: set[str] = set()
         self.facts = StageFacts()
 
-    def chosen(self) -> list[tuple[str, StoredRun, str]]:
-        """Stage, run and digest of its files, one run per method; features a combination rests on."""
+    def chosen(self) -> list[_StageRun]:
+        """One run per method; features a combination rests on."""
         runs = [("outlier", run) for run in self._runs("outlier", OUTLIER_FACTORS)]
         runs += [("imputation", run) for run in self._runs("imputation", IMPUTATION_FACTORS)]
         features_of = self._runs("features", FEATURE_FACTORS)
@@ -142,7 +154,8 @@ class _Reader:
         found = []
         for stage, run in runs:
             try:
-                found.append((stage, run, _state(self.store.artifacts(run))))
+                folder = self.store.artifacts(run)
+                found.append(_StageRun(stage, run, folder, _state(folder)))
             except RejectedRun as error:
                 self._exclude(run, str(error))
         return found
@@ -163,34 +176,37 @@ class _Reader:
             self._exclude(run, unknown)
         return not unknown
 
-    def read(self, stage: str, run: StoredRun, files: str) -> dict[str, pa.Table]:
+    def read(self, stage_run: _StageRun) -> dict[str, pa.Table]:
         """Rows of a run; none, and the run is listed, where an artifact is damaged."""
-        try:
-            state, tables = self._read(stage, run, files)
-        except RejectedRun as error:
-            self._exclude(run, str(error))
+        _, run, folder, _ = stage_run
+        result = attempt(partial(self._read, stage_run), folder)
+        if isinstance(result, RejectedRun):
+            self._exclude(run, str(result))
             return {}
+        state, tables = result
         self.facts.runs[run.run_id] = state
         return tables | {"stage_runs": pa.Table.from_pylist([{"run_id": run.run_id} | asdict(state)], _STATE)}
 
-    def _read(self, stage: str, run: StoredRun, files: str) -> tuple[StageFile, dict[str, pa.Table]]:
-        folder = self.store.artifacts(run)
+    def _read(self, stage_run: _StageRun, folder: Path) -> tuple[StageFile, dict[str, pa.Table]]:
+        stage, run, _, files = stage_run
         if stage == "outlier":
             tables = {"outlier_quality": outlier_quality(run, folder)} | hippus_probe(run, folder)
             return StageFile(stage, files, None, None), tables | _of_ensemble(stage, run, folder)
         if stage == "imputation":
+            state = StageFile(stage, files, n_unusable(folder), None)
             tables = {"imputation_quality": imputation_quality(run, folder)}
             tables |= _of_ensemble(stage, run, folder)
             tables |= examples(run, folder, self.examples)
+            # Last, as the rows of a run that is rejected are not in the database.
             self.examples.update(tables["example_recordings"]["recording_code"].unique().to_pylist())
-            return StageFile(stage, files, n_unusable(folder), None), tables
+            return state, tables
         table = features(folder)
         return StageFile(stage, files, None, len(table.recordings)), feature_tables(
             run, table, self.classified
         )
 
     def _exclude(self, run: StoredRun, why: str) -> None:
-        self.facts.excluded.setdefault(run.run_id, exclusion(run, "rejected", why))
+        self.facts.excluded.setdefault(run.run_id, exclusion(run, "rejected", shown(why)))
 
 
 def _of_ensemble(stage: str, run: StoredRun, folder: Path) -> dict[str, pa.Table]:

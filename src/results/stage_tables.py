@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,9 +15,9 @@ from src.evaluation.curves import Table
 from src.evaluation.feature_relations import correlations, vif
 from src.evaluation.resampling import EvaluationError
 from src.registry import FACTORS
-from src.results.columns import arrow_table, with_constant
+from src.results.columns import arrow_table, texts_at, with_constant
 from src.results.safe_pickle import RejectedRun
-from src.results.stores import read_artifact
+from src.results.stores import MAX_LETTERS, can_be_shown, read_artifact, shown
 from src.stage_files import MEMBERS
 from src.tracking import StoredRun
 
@@ -28,6 +28,7 @@ FEATURE_FACTORS = ("featurization", "outlier_method", "imputation_method")
 _MAX_ARRAY_BYTES = 2**27  # as floats up to eight times as much
 _MAX_ARRAYS = 1000  # each takes a tenth of a millisecond to open
 _MAX_NAMES = 2**20
+_MAX_FEATURES = 2000  # pairs of them are rows; the embeddings of the largest networks have 1024 dimensions
 _MAX_JSON_BYTES = 16 * 2**20
 _DETECTION = (
     "artefact_type",
@@ -93,22 +94,22 @@ def hippus_probe(run: StoredRun, folder: Path) -> dict[str, pa.Table]:
     if wrong := [name for name in _PROBE if not _fits(name, rows[0].get(name, ""))]:
         raise RejectedRun(f"probe.json has no number {wrong[0]}")
     values: Table = {name: np.array([rows[0][name]], dtype=np.float64) for name in _PROBE}
-    values |= {"fit_on": np.array([run.tags.get("fit_on", "")]), "run_id": np.array([run.run_id])}
-    return {"hippus_probe": _with_factors(values, run, OUTLIER_FACTORS)}
+    texts = _tags(run, ("fit_on",)) | {"run_id": run.run_id}
+    return {"hippus_probe": _with_texts(values, texts | _factors(run, OUTLIER_FACTORS))}
 
 
 def ensemble_members(stage: str, run: StoredRun, folder: Path) -> pa.Table:
     """Rows of the table of that name from a run of an ensemble."""
     rows = _rows(folder, MEMBERS)
     for row in rows:
-        if not _can_be_shown(row.get("member")) or row.get("status") not in _MEMBER_STATUS:
+        if not can_be_shown(row.get("member")) or row.get("status") not in _MEMBER_STATUS:
             raise RejectedRun(f"{MEMBERS} has a row without member or with a strange status")
         if not isinstance(row.get("reason") or "", str) or not _fits("quality", row.get("quality", "")):
             raise RejectedRun(f"{MEMBERS} has a strange reason or quality for {row['member']}")
     if len({row["member"] for row in rows}) < len(rows):
         raise RejectedRun(f"{MEMBERS} has a member twice")
     values: Table = {
-        name: np.array([" ".join((row.get(name) or "").split()) for row in rows], dtype="U")
+        name: np.array([shown(" ".join((row.get(name) or "").split())) for row in rows], dtype=object)
         for name in ("member", "status", "reason")
     }
     values["quality"] = np.array([row["quality"] for row in rows], dtype=np.float64)
@@ -116,7 +117,7 @@ def ensemble_members(stage: str, run: StoredRun, folder: Path) -> pa.Table:
     method = factors.pop(FACTORS[stage])
     upstream = factors["outlier_method"] if factors.get("outlier_method") else "none"
     texts = {"stage": stage, "method": method, "outlier_method": upstream, "run_id": run.run_id}
-    return arrow_table(values | {name: np.full(len(rows), text) for name, text in texts.items()})
+    return _with_texts(values, texts)
 
 
 def n_unusable(folder: Path) -> int:
@@ -162,18 +163,18 @@ def examples(run: StoredRun, folder: Path, known: Collection[str] = ()) -> dict[
     return {
         "example_recordings": arrow_table(_by_sample(codes, recorded, new)),
         "example_light": arrow_table(_light(arrays, codes, new)),
-        "example_imputations": _with_factors(_by_sample(codes, imputed), run, IMPUTATION_FACTORS),
+        "example_imputations": _with_texts(_by_sample(codes, imputed), _factors(run, IMPUTATION_FACTORS)),
     }
 
 
 def _by_sample(
     codes: Sequence[str], signals: dict[str, np.ndarray], chosen: np.ndarray | None = None
-) -> Table:
+) -> dict[str, Any]:
     """Signals, shape (recordings, samples), one row per sample."""
     rows = np.ones(len(codes), dtype=bool) if chosen is None else chosen
     columns = {name: values[rows].ravel() for name, values in signals.items()}
     n_samples = next(iter(signals.values())).shape[1]
-    index = {"recording_code": np.repeat(np.array(codes)[rows], n_samples)}
+    index = {"recording_code": texts_at(codes, np.repeat(np.flatnonzero(rows), n_samples))}
     return index | {"sample": np.tile(np.arange(n_samples), rows.sum())} | columns
 
 
@@ -189,7 +190,7 @@ def features(folder: Path) -> FeatureTable:
     """Feature table of a run of the feature stage."""
     arrays = _arrays(folder, "features.npz", ("values", "columns", "recordings"))
     recordings = _names(arrays["recordings"], "features.npz: recordings")
-    columns = _names(arrays["columns"], "features.npz: columns")
+    columns = _names(arrays["columns"], "features.npz: columns", _MAX_FEATURES)
     values = _numbers(arrays["values"], (len(recordings), len(columns)), "features.npz: values")
     return FeatureTable(values.astype(np.float64), recordings, columns)
 
@@ -206,11 +207,11 @@ def feature_tables(run: StoredRun, table: FeatureTable, recordings: Sequence[str
     if absent := [code for code in recordings if code not in place]:
         raise RejectedRun(f"features.npz lacks the recording {absent[0]}")
     kept = table.values[[place[code] for code in recordings]]
-    names = np.array(table.names)
-    tables: dict[str, Table] = {
+    recording, feature = np.indices(kept.shape)
+    tables: dict[str, dict[str, Any]] = {
         "feature_values": {
-            "recording_code": np.repeat(np.array(recordings), names.size),
-            "feature": np.tile(names, len(recordings)),
+            "recording_code": texts_at(recordings, recording.ravel()),
+            "feature": texts_at(table.names, feature.ravel()),
             "value": kept.ravel(),
         }
     }
@@ -219,14 +220,24 @@ def feature_tables(run: StoredRun, table: FeatureTable, recordings: Sequence[str
         tables["feature_vif"] = vif(kept, table.names)
     except (EvaluationError, np.linalg.LinAlgError) as error:
         raise RejectedRun(f"features.npz: {error}") from error
-    return {name: _with_factors(rows, run, FEATURE_FACTORS) for name, rows in tables.items()}
+    factors = _factors(run, FEATURE_FACTORS)
+    return {name: _with_texts(rows, factors) for name, rows in tables.items()}
 
 
-def _with_factors(columns: Table, run: StoredRun, names: Sequence[str]) -> pa.Table:
+def _with_texts(columns: Mapping[str, Any], texts: Mapping[str, str | None]) -> pa.Table:
+    """The columns, and one for each text, which is the same in every row."""
     table = arrow_table(columns)
-    for name, value in _factors(run, names).items():
-        table = with_constant(table, name, value)
+    for name, text in texts.items():
+        table = with_constant(table, name, text)
     return table
+
+
+def _tags(run: StoredRun, names: Iterable[str]) -> dict[str, str | None]:
+    """Tags of the run; None where it has none."""
+    tags = {name: run.tags.get(name) or None for name in names}
+    if strange := [name for name, text in tags.items() if text is not None and not can_be_shown(text)]:
+        raise RejectedRun(f"its tag {strange[0]} is no printable text of at most {MAX_LETTERS} letters")
+    return tags
 
 
 def _quality(
@@ -236,20 +247,17 @@ def _quality(
     label, *numbers = columns
     absent = {name: None if name in _NEWER else "" for name in numbers}
     for row in rows:
-        if not _can_be_shown(row.get(label)):
+        if not can_be_shown(row.get(label)):
             raise RejectedRun(f"quality.json has a row without {label}")
         if wrong := [name for name in numbers if not _fits(name, row.get(name, absent[name]))]:
             raise RejectedRun(f"quality.json has no number {wrong[0]} for {row[label]}")
     if len({row[label] for row in rows}) < len(rows):
         raise RejectedRun(f"quality.json has a {label} twice")
-    values: Table = {label: np.array([row[label] for row in rows], dtype="U")}
+    values: Table = {label: np.array([row[label] for row in rows], dtype=object)}
     values |= {name: np.array([row.get(name) for row in rows], dtype=np.float64) for name in numbers}
     values["duration_s"] = np.full(len(rows), run.metrics.get("duration_s", np.nan))
-    texts = {name: run.tags.get(name, "") for name in ("fit_on", "evaluated_on", *tags)} | {
-        "run_id": run.run_id
-    }
-    values |= {name: np.full(len(rows), text) for name, text in texts.items()}
-    return _with_factors(values, run, factors)
+    texts = _tags(run, ("fit_on", "evaluated_on", *tags)) | {"run_id": run.run_id}
+    return _with_texts(values, texts | _factors(run, factors))
 
 
 def _rows(folder: Path, name: str) -> list[dict[str, Any]]:
@@ -268,36 +276,32 @@ def _fits(name: str, value: Any) -> bool:
     return type(value) in (int, float) and -1e300 < value < 1e300
 
 
-def _light(arrays: dict[str, np.ndarray], codes: list[str], chosen: np.ndarray) -> Table:
+def _light(arrays: dict[str, np.ndarray], codes: list[str], chosen: np.ndarray) -> dict[str, Any]:
     lights = {name.removeprefix("light_"): a for name, a in arrays.items() if name.startswith("light_")}
     for colour, edges in lights.items():
         _numbers(edges, (len(codes), 2), f"examples.npz: light_{colour}")
     edges = np.concatenate([np.empty((0, 2)), *(a[chosen].astype(np.float64) for a in lights.values())])
     return {
-        "recording_code": np.tile(np.array(codes)[chosen], len(lights)),
+        "recording_code": texts_at(codes, np.tile(np.flatnonzero(chosen), len(lights))),
         "onset_s": edges[:, 0],
         "offset_s": edges[:, 1],
-        "colour": np.repeat(np.array(list(lights), dtype="U"), chosen.sum()),
+        "colour": texts_at(list(lights), np.repeat(np.arange(len(lights)), chosen.sum())),
     }
 
 
-def _names(array: np.ndarray, what: str) -> list[str]:
+def _names(array: np.ndarray, what: str, most: int = _MAX_NAMES) -> list[str]:
     """Texts that are unique and can be shown."""
-    if array.size > _MAX_NAMES:
-        raise RejectedRun(f"{what} has {array.size} names; at most {_MAX_NAMES} are read")
+    if array.size > most:
+        raise RejectedRun(f"{what} has {array.size} names; at most {most} are read")
     try:
         names = array.tolist()
     except SystemError as error:  # numpy's answer to letters there are none of
         raise RejectedRun(f"{what} is no text") from error
-    if array.ndim != 1 or not all(_can_be_shown(name) for name in names):
-        raise RejectedRun(f"{what} is no list of names")
+    if array.ndim != 1 or not all(can_be_shown(name) for name in names):
+        raise RejectedRun(f"{what} is no list of names, printable and of at most {MAX_LETTERS} letters")
     if len(set(names)) != len(names):
         raise RejectedRun(f"{what} has a name twice")
     return names
-
-
-def _can_be_shown(text: Any) -> bool:
-    return isinstance(text, str) and text != "" and text.isprintable()
 
 
 def _numbers(array: np.ndarray, shape: tuple[int, ...], what: str) -> np.ndarray:
@@ -327,6 +331,8 @@ def _arrays(folder: Path, name: str, required: Sequence[str]) -> dict[str, np.nd
         raise
     except Exception as error:  # whatever a damaged archive makes zip, zlib and numpy trip over
         raise RejectedRun(f"{name} is damaged: {type(error).__name__}") from error
+    if not all(can_be_shown(key) for key in arrays):
+        raise RejectedRun(f"{name} is damaged: an array's name cannot be shown")
     if strange := [key for key, array in arrays.items() if not isinstance(array, np.ndarray)]:
         raise RejectedRun(f"{name} is damaged: {strange[0]} is no array")
     if hollow := [key for key, array in arrays.items() if array.size > array.nbytes]:

@@ -29,13 +29,18 @@ from src.tracking import (
     list_runs,
 )
 
+MAX_LETTERS = 500
+"""Longest text of a store that is shown or stands in many rows."""
+
 _STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
 _MAX_TEXT = 2**20
 _MAX_META = 2**16
+_STEPS = 1000  # of SQLite between two looks at their number
 _MAX_DEFAULT = 100  # a row may do without it, and have it all the same
 _TABLES = ("params", "tags", "latest_metrics", "experiments", "runs")
 _STORED_THINGS = re.compile(r"CREATE (TABLE|INDEX|UNIQUE INDEX|TRIGGER)\s", re.IGNORECASE)
 _NAME_TAG = "mlflow.runName"
+_NO_ID = "its id is none of MLflow's; expected 32 hexadecimal digits"
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,19 @@ def _open(text: str, artifact_root: Path | None) -> Store:
     return _mlflow_store(text, artifact_root)
 
 
+def can_be_shown(text: object) -> bool:
+    """Whether this is a text that can stand in the database: not empty, printable and not too long.
+
+    Letters that UTF-8 has no bytes for are not printable.
+    """
+    return isinstance(text, str) and 0 < len(text) <= MAX_LETTERS and text.isprintable()
+
+
+def shown(text: str) -> str:
+    """The text, cut, and with question marks for what cannot be printed."""
+    return "".join(c if c.isprintable() else "?" for c in text[:MAX_LETTERS])
+
+
 def read_artifact(folder: Path, name: str) -> Path:
     """Path of one artifact.
 
@@ -155,6 +173,39 @@ def _mlflow_store(uri: str, artifact_root: Path | None) -> Store:
     return Store("sqlite" if is_file else "http", runs, unreadable, artifacts)
 
 
+class _Bound:
+    """Ends reading a sqlite file that gives more than it holds: its pages may lead in circles.
+
+    Of sound stores a byte takes less than 0.1 steps; 1.4 where all texts are empty and there is no index.
+    """
+
+    def __init__(self, n_bytes: int) -> None:
+        self.steps = self.n_bytes = 2**20 + 4 * n_bytes
+
+    def step(self) -> bool:
+        """Count `_STEPS` of SQLite's steps, and say whether they are too many."""
+        self.steps -= _STEPS
+        return self.is_over
+
+    def text(self, text: bytes) -> str:
+        """Count a text and decode it: a column of SQLite may hold anything, whatever its type says."""
+        self.n_bytes -= len(text)
+        if self.is_over:
+            raise sqlite3.DatabaseError
+        return text.decode("utf-8", "replace")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether more was read than a sound file gives."""
+        return min(self.steps, self.n_bytes) < 0
+
+
+def _bytes_of(path: Path) -> int:
+    """Size of a sqlite file and of its log of changes."""
+    files = (path, path.with_name(f"{path.name}-wal"))
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
 def _sqlite_runs(path: Path) -> tuple[list[StoredRun], dict[str, str]]:
     """Every run of a sqlite file, oldest first, and those without a usable id, with the reason.
 
@@ -164,10 +215,11 @@ def _sqlite_runs(path: Path) -> tuple[list[StoredRun], dict[str, str]]:
         raise TrackingError(
             f"no MLflow store at {path}; expected the file a sweep writes: run one, or pass --tracking-uri"
         )
+    bound = _Bound(_bytes_of(path))
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            # A column of SQLite may hold anything, whatever its type says.
-            connection.text_factory = lambda text: text.decode("utf-8", "replace")
+            connection.text_factory = bound.text
+            connection.set_progress_handler(bound.step, _STEPS)
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_TEXT)
             connection.execute("BEGIN")  # all answers from one moment
             _check_schema(connection)
@@ -193,18 +245,15 @@ def _sqlite_runs(path: Path) -> tuple[list[StoredRun], dict[str, str]]:
                 "WHERE lifecycle_stage = 'active' ORDER BY start_time, run_uuid"
             ).fetchall()
     except sqlite3.Error as error:
+        why = "it is damaged, and gives more than it holds" if bound.is_over else error
         raise TrackingError(
-            f"the store {path} cannot be read: {error}; expected an MLflow sqlite file"
+            f"the store {path} cannot be read: {why}; expected an MLflow sqlite file"
         ) from error
     of_experiments = [row for row in rows if row[2] in experiments]
-    unreadable = {
-        _shown(row[0]): "its id is none of MLflow's; expected 32 hexadecimal digits"
-        for row in of_experiments
-        if not RUN_ID.fullmatch(row[0])
-    }
+    unreadable = {shown(row[0]): _NO_ID for row in of_experiments if not RUN_ID.fullmatch(row[0])}
     runs = {
         run_id: StoredRun(
-            *(run_id, _shown(_run_name(name, tags.get(run_id, {}))), experiments[experiment], status),
+            *(run_id, shown(_run_name(name, tags.get(run_id, {}))), experiments[experiment], shown(status)),
             *(_milliseconds(start) or 0, _milliseconds(end)),
             params=params.get(run_id, {}),
             tags={k: v for k, v in tags.get(run_id, {}).items() if k != _NAME_TAG},
@@ -225,7 +274,7 @@ def _check_schema(connection: sqlite3.Connection) -> None:
     """Views, virtual tables, generated columns and long defaults give more than the file holds, or no end."""
     for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"):
         if not isinstance(sql, str) or not _STORED_THINGS.match(sql):
-            raise sqlite3.DatabaseError(f"it holds {_shown(str(sql))[:40]!r}, and MLflow makes tables only")
+            raise sqlite3.DatabaseError(f"it holds {shown(str(sql))[:40]!r}, and MLflow makes tables only")
     for name in _TABLES:
         for *_, default, _, hidden in connection.execute(f"PRAGMA main.table_xinfo({name})"):
             if hidden or len(str(default)) > _MAX_DEFAULT:
@@ -258,7 +307,7 @@ def _folder_store(root: Path) -> Store:
             try:
                 runs += _run(folder, name)
             except RejectedRun as error:
-                unreadable[folder.name] = str(error)
+                unreadable[shown(folder.name)] = str(error)
     runs.sort(key=lambda run: (run.start_time, run.run_id))
 
     def artifacts(run: StoredRun) -> Path:
@@ -290,7 +339,7 @@ def _experiment_name(folder: Path) -> str:
         return str(_meta(folder).get("name", ""))
     except RejectedRun as error:
         raise TrackingError(
-            f"the experiment {folder} cannot be named: {error}; repair or remove that file"
+            f"the experiment {shown(str(folder))} cannot be named: {error}; repair or remove that file"
         ) from error
 
 
@@ -306,6 +355,8 @@ def _is_own(folder: Path) -> bool:
 
 def _run(folder: Path, experiment: str) -> list[StoredRun]:
     """The run in this folder; none if it was deleted."""
+    if not RUN_ID.fullmatch(folder.name):
+        raise RejectedRun(_NO_ID)
     meta = _meta(folder)
     if meta.get("lifecycle_stage") == "deleted":
         return []
@@ -313,9 +364,11 @@ def _run(folder: Path, experiment: str) -> list[StoredRun]:
     status = meta.get("status")
     run = StoredRun(
         run_id=folder.name,
-        run_name=_shown(str(meta.get("run_name") or tags.get(_NAME_TAG, ""))),
+        run_name=shown(str(meta.get("run_name") or tags.get(_NAME_TAG, ""))),
         experiment=experiment,
-        status=_STATUS.get(status, "FINISHED") if isinstance(status, int) else str(status or "FINISHED"),
+        status=_STATUS.get(status, "FINISHED")
+        if isinstance(status, int)
+        else shown(str(status or "FINISHED")),
         start_time=_milliseconds(meta.get("start_time")) or 0,
         end_time=_milliseconds(meta.get("end_time")),
         params=dict(_texts(folder / "params")),
@@ -359,10 +412,6 @@ def _milliseconds(value: object) -> int | None:
     return value if isinstance(value, int) and 0 <= value < 2**43 else None  # until 2248
 
 
-def _shown(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text[:500])
-
-
 def _texts(folder: Path) -> Iterator[tuple[str, str]]:
     """Name and content of every file below; a name with slashes is stored in folders."""
     if not _is_own(folder):
@@ -379,18 +428,19 @@ def _last_values(folder: Path) -> Iterator[tuple[str, float]]:
         try:
             yield name, float(fields[1])
         except (IndexError, ValueError) as error:
-            raise RejectedRun(f"its metric {name} is damaged") from error
+            raise RejectedRun(f"its metric {shown(name)} is damaged") from error
 
 
 def _text(path: Path, limit: int = _MAX_TEXT) -> str:
     """Content of a small text file."""
+    name = shown(path.name)
     if path.is_symlink() or not path.is_file():
-        raise RejectedRun(f"its {path.name} is missing")
+        raise RejectedRun(f"its {name} is missing")
     if path.stat().st_size > limit:
-        raise RejectedRun(f"its {path.name} has more than {limit} bytes")
+        raise RejectedRun(f"its {name} has more than {limit} bytes")
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise RejectedRun(f"its {path.name} is no text") from error
+        raise RejectedRun(f"its {name} is no text") from error
     except OSError as error:
-        raise RejectedRun(f"its {path.name} cannot be read: {error.strerror}") from error
+        raise RejectedRun(f"its {name} cannot be read: {error.strerror}") from error

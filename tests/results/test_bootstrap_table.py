@@ -1,4 +1,5 @@
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -112,6 +113,7 @@ REJECTED = {
     r"y_prob\[1\] has the value -0.1": {"y_prob": [[0.9, 0.1], [-0.1]]},
     "do not add up to 1": {"y_prob": [[[0.9, 0.9], [0.1, 0.9]], [[0.5, 0.5]]]},
     "3 columns|2 dimensions": {"y_prob": [[[0.2, 0.3, 0.5]] * 2, [[0.2, 0.3, 0.5]]]},
+    r"y_prob\[1\] is no array of numbers": {"y_prob": [[0.9, 0.1], [np.array(["b"])]]},
     r"y_prob\[0\] is no array of numbers": {"y_prob": [["high", "low"], [0.3]]},
     "values other than 0 and 1": {"y_true": [[1, 2], [0]]},
     "changes its outcome": {"test_indices": [[0, 2], [0]], "train_indices": [[1, 1, 1], [1, 2, 2]]},
@@ -160,3 +162,12 @@ def test_more_recordings_than_can_be_evaluated_in_minutes_are_refused(tmp_path):
     file.write_bytes(pickle.dumps(results))
     with pytest.raises(RejectedRun, match="20001 recordings; at most 20000 can be evaluated"):
         evaluate_file(file)
+
+
+def test_one_long_text_among_numbers_takes_no_memory():
+    tracemalloc.start()
+    with pytest.raises(RejectedRun, match="y is no array of numbers"):
+        normalise(small(y=["x" * 10**5, *["b"] * 200]))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 10**7

@@ -33,7 +33,7 @@ from fake_store import (
 
 from src.evaluation.auc import auroc
 from src.registry import load_registry
-from src.results import run_collection
+from src.results import run_collection, stage_collection
 from src.results.bootstrap_pickle import FILE_NAME, dump
 from src.results.checks import table_keys
 from src.results.database import open_results
@@ -361,6 +361,20 @@ def test_the_newest_sweep_chooses_the_cohort_and_another_can_be_named(store, bui
         build(sweep="third")
 
 
+def test_a_plan_with_methods_that_are_not_in_the_registry_is_rejected(store, build):
+    store.sweep([CAT, XGB], "first")
+    odd = store.sweep([CAT, *(("simple", f"detector {k}", "linear", f"classifier {k}") for k in range(100))])
+    store.combination(CAT, 1)
+    _, coverage, excluded = build("FROM coverage ORDER BY classifier", "FROM excluded_runs")
+    assert [(row["run_id"], row["kind"], row["reason"]) for row in excluded] == [
+        (odd.name, "sweep", "rejected")
+    ]
+    assert excluded[0]["detail"] == "planned.json: outlier_method 'detector 0' is not in the registry"
+    assert [(row["classifier"], row["status"], row["inferred"]) for row in coverage] == [
+        ("CatBoost", "finished", False), ("XGBoost", "missing", False),
+    ]  # fmt: skip
+
+
 def test_coverage_tells_failed_missing_and_unplanned_apart(store, build):
     store.sweep([CAT, XGB])
     store.combination(LOG, 1)  # run by hand
@@ -635,6 +649,30 @@ def test_a_damaged_stage_run_is_listed_and_the_combinations_go_in(store, build, 
     assert len(runs) == 1
     assert [row["run_id"] for row in excluded] == [file.parent.parent.name]
     assert reason in excluded[0]["detail"]
+
+
+def test_whatever_a_stage_run_makes_the_reader_trip_over_costs_that_run_alone(store, build, monkeypatch):
+    links = store.stages("simple", "LOF", "linear")
+    store.combination(CAT, 1, tags=links)
+
+    def trip(*arguments):
+        raise MemoryError("7.45 GiB\n\ud800")
+
+    monkeypatch.setattr(stage_collection, "examples", trip)
+    _, runs, excluded, quality = build("FROM runs", "FROM excluded_runs", "FROM outlier_quality")
+    assert (len(runs), len(quality)) == (1, 2)
+    assert [row["run_id"] for row in excluded] == [links["imputation_run_id"]]
+    assert excluded[0]["detail"] == "artifacts cannot be evaluated: MemoryError 7.45 GiB ?"
+
+
+def test_examples_of_a_rejected_run_are_those_of_the_next_one(store, build):
+    for method in ("LOF", "SubPCA"):
+        links = store.stages("simple", method, "linear")
+        if method == "LOF":
+            write_json(store.folders["imputation"], "unusable.json", {})
+    store.combination((CAT[0], "SubPCA", *CAT[2:]), 1, tags=links)
+    _, excluded, recorded = build("FROM excluded_runs", "FROM example_recordings")
+    assert (len(excluded), len(recorded)) == (1, 4)
 
 
 def test_stage_runs_with_other_columns_and_types_stand_side_by_side(store, build):

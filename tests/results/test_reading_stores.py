@@ -1,5 +1,7 @@
+import os
 import shutil
 import sqlite3
+import struct
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -91,6 +93,33 @@ def test_a_run_with_a_damaged_description_is_listed(store, content, reason):
     assert len(opened.runs) == 1
     assert list(opened.unreadable) == [folder.name]
     assert reason in opened.unreadable[folder.name]
+
+
+@pytest.mark.parametrize(
+    ("name", "listed"),
+    [
+        (b"\xff\xfebad", "??bad"),
+        (b"x\n\x1b[31mHACK<script>", "x??[31mHACK<script>"),
+        (b"A" * 32, "A" * 32),
+    ],
+)
+def test_a_run_in_a_folder_without_an_id_is_listed(store, name, listed):
+    folder = store.run()
+    store.run()
+    folder.rename(folder.with_name(os.fsdecode(name)))
+    opened = open_store(store.root)
+    assert len(opened.runs) == 1
+    assert opened.unreadable == {listed: "its id is none of MLflow's; expected 32 hexadecimal digits"}
+
+
+def test_whatever_a_run_says_of_itself_can_be_shown(store):
+    folder = store.run()
+    (folder / "meta.yaml").write_text(r'{"status": "\ud800", "run_name": "\e[31m"}')
+    (run,) = open_store(store.root).runs
+    assert (run.status, run.run_name) == ("?", "?[31m")
+    (folder / "metrics").mkdir()
+    (folder / "metrics" / os.fsdecode(b"\xff")).write_text("")
+    assert open_store(store.root).unreadable == {folder.name: "its metric ? is damaged"}
 
 
 @pytest.mark.parametrize("content", ["name: [", "just text", "x" * 2**21])
@@ -277,6 +306,41 @@ def test_a_sqlite_file_gives_no_more_than_it_holds(empty_store, tmp_path, name):
         connection.executescript(sql)
     with pytest.raises(TrackingError, match=f"cannot be read: {reason}"):
         open_store(tmp_path / "mlflow.db")
+
+
+def in_circles(content: bytes, root: int, levels: int = 12, width: int = 400, size: int = 4096) -> bytes:
+    """A sqlite file whose table has `width` ways from page to page, on each of so many levels."""
+    pages, n_pages = bytearray(content), len(content) // size
+    place = slice((root - 1) * size, root * size)
+
+    def level(child: int) -> bytes:
+        cells = struct.pack(">IB", child, 1) * width
+        first = size - len(cells)
+        head = struct.pack(f">BHHHBI{width}H", 5, 0, width, first, 0, child, *range(first, size, 5))
+        return head + bytes(first - len(head)) + cells
+
+    leaf = pages[place]
+    pages[place] = level(n_pages + 1)
+    pages += b"".join(level(n_pages + k) for k in range(2, levels + 1)) + leaf
+    pages[28:32] = struct.pack(">I", len(pages) // size)
+    return bytes(pages)
+
+
+@pytest.mark.parametrize("key", ["kind", "mlflow.user"])
+def test_pages_that_lead_in_circles_have_an_end(empty_store, tmp_path, key):
+    path = tmp_path / "mlflow.db"
+    shutil.copy(empty_store, path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute("INSERT INTO tags (run_uuid, key, value) VALUES ('a', ?, 'x')", [key])
+        connection.commit()
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'tags'").fetchone()
+    assert open_store(path).runs == []
+    path.write_bytes(in_circles(path.read_bytes(), root))
+    with pytest.raises(
+        TrackingError, match="it is damaged, and gives more than it holds; expected an MLflow"
+    ):
+        open_store(path)
 
 
 def test_a_run_without_a_usable_id_is_listed_and_a_repeated_name_multiplies_nothing(tmp_path):

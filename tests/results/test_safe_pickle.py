@@ -35,6 +35,30 @@ def test_many_numbers_are_not_many_lists(monkeypatch):
         loads_plain(pickle.dumps([[] for _ in range(51)]))
 
 
+def test_tuples_and_objects_are_counted_too(monkeypatch):
+    monkeypatch.setattr("src.results.safe_pickle.MAX_OBJECTS", 50)
+    monkeypatch.setattr("src.results.safe_pickle.MAX_CONTAINERS", 50)
+    dtypes = b"cnumpy\ndtype\nq\x00X\x02\x00\x00\x00f8\x85q\x01" + b"0h\x00h\x01R" * 51
+    for content in (b"N" + b"\x85" * 51 + b".", b"(" * 51 + b"t" * 51 + b".", dtypes + b"."):
+        with pytest.raises(RejectedRun, match="more than 50 tuples and objects"):
+            loads_plain(b"\x80\x02" + content)
+    with pytest.raises(RejectedRun, match="more than 50 lists and dicts"):
+        loads_plain(b"(l" * 51 + b".")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        b"c_codecs\nencode\nq\x00X\xe8\x03\x00\x00" + b"x" * 1000 + b"X\x06\x00\x00\x00latin1\x86q\x01",
+        b"cnumpy._core.multiarray\nscalar\nq\x00cnumpy\ndtype\nX\x04\x00\x00\x00U250\x85R"
+        + b"B\xe8\x03\x00\x00" + b"x\0\0\0" * 250 + b"\x86q\x01",
+    ],
+)  # fmt: skip
+def test_what_the_file_holds_once_is_not_copied_without_end(call):
+    with pytest.raises(RejectedRun, match="holds the same text or number too often"):
+        loads_plain(b"\x80\x02" + call + b"00](" + b"h\x00h\x01R" * 100 + b"e.")
+
+
 VALUES = {
     "float32": np.arange(6, dtype=np.float32).reshape(2, 3),
     "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),

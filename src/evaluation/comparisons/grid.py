@@ -31,10 +31,11 @@ class Grid:
 
     def name(self, mask: np.ndarray) -> str:
         """Name the cells where the mask holds by their methods, feature set first."""
-        levels, places = list(self.levels.values()), np.argwhere(mask)
+        levels, places = list(self.levels.values()), np.flatnonzero(mask)
+        first = [np.unravel_index(place, mask.shape) for place in places[:SHOWN]]
         cells = [
             (self.featurization, *(level[i] for level, i in zip(levels, place, strict=True)))
-            for place in places[:SHOWN]
+            for place in first
         ]
         return name_cells(cells, len(places))
 
