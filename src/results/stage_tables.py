@@ -146,7 +146,7 @@ def examples(run: StoredRun, folder: Path, known: Collection[str] = ()) -> dict[
         example_imputations.
     """
     arrays = _arrays(folder, "examples.npz", ("time", "codes", "raw", "missing", "imputed"))
-    codes = _names(arrays["codes"], "examples.npz: codes")
+    codes = _names(arrays["codes"], "examples.npz: codes", _MAX_NAMES)
     time = _numbers(arrays["time"], arrays["time"].shape[:1], "examples.npz: time").astype(np.float64)
     shape = (len(codes), time.size)
     signals = {
@@ -189,7 +189,7 @@ class FeatureTable(NamedTuple):
 def features(folder: Path) -> FeatureTable:
     """Feature table of a run of the feature stage."""
     arrays = _arrays(folder, "features.npz", ("values", "columns", "recordings"))
-    recordings = _names(arrays["recordings"], "features.npz: recordings")
+    recordings = _names(arrays["recordings"], "features.npz: recordings", _MAX_NAMES)
     columns = _names(arrays["columns"], "features.npz: columns", _MAX_FEATURES)
     values = _numbers(arrays["values"], (len(recordings), len(columns)), "features.npz: values")
     return FeatureTable(values.astype(np.float64), recordings, columns)
@@ -289,7 +289,7 @@ def _light(arrays: dict[str, np.ndarray], codes: list[str], chosen: np.ndarray) 
     }
 
 
-def _names(array: np.ndarray, what: str, most: int = _MAX_NAMES) -> list[str]:
+def _names(array: np.ndarray, what: str, most: int) -> list[str]:
     """Texts that are unique and can be shown."""
     if array.size > most:
         raise RejectedRun(f"{what} has {array.size} names; at most {most} are read")
